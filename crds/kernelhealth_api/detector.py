@@ -1,0 +1,96 @@
+"""What it means to be a detector.
+
+A detector turns one sample into *observations*: one per subject in trouble, as one look saw it.
+The agent confirms observations over time and folds them into the findings of the report, so
+that no detector keeps state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from kernelhealth_api.v1alpha1.finding import Severity, Subject
+
+__all__ = ["Detector", "Observation", "Params", "Reason", "Severity", "Signal", "Subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way in which a node can be found unhealthy.
+
+    *confirm* and *critical* name fields of the detector's parameters: the time for which an
+    observation must last before it is a finding (absent: at once), and the number of subjects
+    from which on the finding is Critical (absent: the count alone never makes it so).
+    """
+
+    name: str
+    severity: Severity
+    meaning: str
+    confirm: str | None = None
+    critical: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One subject in trouble, as one look saw it.
+
+    *key* is the subject's identity across rounds, unique within the reason. *severity* replaces the
+    reason's where the evidence weighs more or less than usual. *began* is known where the kernel
+    or a file dates the trouble; else it began when it was first seen.
+    """
+
+    reason: Reason
+    key: str
+    subject: Subject
+    message: str
+    cause: str | None = None
+    cures: tuple[str, ...] = ()
+    severity: Severity | None = None
+    began: datetime | None = None
+
+
+class Params(BaseModel):
+    """The thresholds of one detector; subclasses add fields with defaults and descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+S = TypeVar("S")
+P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Generic[S]):
+    """Numbers from a sample that are worth a time series: one value per set of labels."""
+
+    name: str
+    help: str
+    values: Callable[[S], Mapping[tuple[str, ...], float]]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Detector(Generic[S, P]):
+    """One condition of the kernel, from the sample it needs to what it can find."""
+
+    name: str
+    condition: str
+    summary: str
+    sample: type[S]
+    params: type[P]
+    reasons: tuple[Reason, ...]
+    judge: Callable[[S, P], Iterable[Observation]]
+    signals: tuple[Signal[S], ...] = field(default=())
+
+    @property
+    def key(self) -> str:
+        """The name as the custom resources spell it: ``networkNamespaces``."""
+        return to_camel(self.name)

@@ -1,0 +1,200 @@
+"""KernelHealthPolicy: which nodes, what counts as sick, what is done, and within which bounds."""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from kernelhealth_api.duration import Duration
+from kernelhealth_api.v1alpha1.finding import Severity
+from kernelhealth_api.v1alpha1.resource import MAP_BY_TYPE, Condition, Resource, Timestamp
+
+COUNT_OR_PERCENT = r"^((100|[0-9]{1,2})%|[0-9]{1,5})$"
+
+IntOrPercent = Annotated[
+    str | int,
+    Field(
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "pattern": COUNT_OR_PERCENT,
+            "minimum": 0,
+        }
+    ),
+]
+"""A number of nodes, or a share of them such as ``10%``."""
+
+
+class Mode(enum.StrEnum):
+    """How far a policy may go by itself."""
+
+    OBSERVE = "Observe"
+    PROPOSE = "Propose"
+    AUTO = "Auto"
+
+
+class LabelRequirement(Resource):
+    """One requirement of a label selector, as in metav1.LabelSelectorRequirement."""
+
+    key: str = Field(description="The label.", min_length=1, max_length=317)
+    operator: str = Field(
+        description="In, NotIn, Exists or DoesNotExist.",
+        json_schema_extra={"enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
+    )
+    values: tuple[str, ...] = Field((), description="For In and NotIn.", max_length=64)
+
+
+class LabelSelector(Resource):
+    """A label selector, as in metav1.LabelSelector; all requirements must hold."""
+
+    match_labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels that the node must have with these values."
+    )
+    match_expressions: tuple[LabelRequirement, ...] = Field(
+        (), description="Requirements that the node's labels must meet.", max_length=32
+    )
+
+
+class Match(Resource):
+    """Which findings a rule is about; every given part must hold."""
+
+    reasons: tuple[str, ...] = Field(
+        (), description="Reasons of findings; any of them.", max_length=32
+    )
+    causes: tuple[str, ...] = Field(
+        (), description="Causes of findings; any of them.", max_length=32
+    )
+    min_severity: Severity = Field(
+        Severity.WARNING, description="Findings below this severity do not count."
+    )
+
+
+class Rule(Resource):
+    """What is done about which findings."""
+
+    name: str = Field(
+        description="Name of the rule, unique within the policy.",
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+    )
+    match: Match = Field(description="The findings that the rule is about.")
+    for_: Duration = Field(
+        timedelta(0),
+        alias="for",
+        description="How long they must be there before anything happens.",
+    )
+    mode: Mode | None = Field(None, description="Overrides the mode of the policy for this rule.")
+    actions: tuple[dict[str, dict[str, Any]], ...] = Field(
+        description="What is done, mildest first; the next when the one before did not help.",
+        min_length=1,
+        max_length=8,
+    )
+
+
+class Disruption(Resource):
+    """How many nodes may be out of service at once."""
+
+    max_unavailable: IntOrPercent = Field(
+        "10%",
+        description="Most nodes of this policy that may be unavailable at once, for whatever "
+        "reason; a share is rounded down, but never below one unless it is 0%.",
+    )
+    min_healthy: IntOrPercent = Field(
+        "51%",
+        description="Fewest nodes of this policy that must stay available and free of Critical "
+        "findings, or nothing is done; a share is rounded up.",
+    )
+
+
+class MaintenanceWindow(Resource):
+    """A time at which disruptive work may start."""
+
+    schedule: str = Field(
+        description="Start, as minute hour day-of-month month day-of-week.",
+        pattern=r"^\s*[-0-9A-Za-z*/,#LW]+(\s+[-0-9A-Za-z*/,#LW]+){4}\s*$",
+        max_length=128,
+    )
+    duration: Duration = Field(description="How long the window stays open.")
+    time_zone: str = Field(
+        "UTC",
+        description="IANA time zone of the schedule, such as Europe/Berlin.",
+        min_length=1,
+        max_length=64,
+    )
+
+
+class Recovery(Resource):
+    """When a node is given back."""
+
+    healthy_delay: Duration = Field(
+        timedelta(minutes=10),
+        description="How long the findings must be gone before the node is uncordoned.",
+    )
+    cool_down: Duration = Field(
+        timedelta(hours=1),
+        description="How long a node is let be after a person cancelled its treatment.",
+    )
+
+
+class KernelHealthPolicySpec(Resource):
+    """The policy as a platform team writes it."""
+
+    node_selector: LabelSelector = Field(
+        default_factory=LabelSelector,
+        description="The nodes that this policy governs; empty: all of them.",
+    )
+    priority: int = Field(
+        0,
+        description="Of several policies that select a node the highest wins, then the older.",
+        ge=-1_000_000,
+        le=1_000_000,
+    )
+    mode: Mode = Field(
+        Mode.OBSERVE,
+        description="Observe: report only. Propose: each treatment waits for approval. Auto: act.",
+    )
+    detectors: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Thresholds that differ from the defaults, by detector."
+    )
+    rules: tuple[Rule, ...] = Field(
+        (),
+        description="What is done about what.",
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    disruption: Disruption = Field(
+        default_factory=Disruption, description="How many nodes may be out of service at once."
+    )
+    maintenance_windows: tuple[MaintenanceWindow, ...] = Field(
+        (), description="When disruptive work may start; none: never by window.", max_length=16
+    )
+    recovery: Recovery = Field(default_factory=Recovery, description="When a node is given back.")
+    pause_requests: tuple[str, ...] = Field(
+        (), description="Any entry pauses the policy, and says who asked and why.", max_length=16
+    )
+
+
+class KernelHealthPolicyStatus(Resource):
+    """Counts over the nodes that the policy governs; never a list of nodes."""
+
+    nodes: int = Field(0, ge=0, description="Nodes governed.")
+    healthy: int = Field(0, ge=0, description="Nodes whose health is Healthy.")
+    warning: int = Field(0, ge=0, description="Nodes whose health is Warning.")
+    critical: int = Field(0, ge=0, description="Nodes whose health is Critical.")
+    unknown: int = Field(0, ge=0, description="Nodes whose health is Unknown.")
+    remediations_allowed: int = Field(
+        0, ge=0, description="How many more nodes might be disrupted right now."
+    )
+    in_progress: int = Field(0, ge=0, description="Nodes under treatment.")
+    pending: int = Field(0, ge=0, description="Treatments that wait for approval or room.")
+    observed_generation: int | None = Field(
+        None, ge=0, description="The generation of the spec that this status is about."
+    )
+    next_window: Timestamp | None = Field(
+        None, description="When the next maintenance window opens."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        (), description="Ready, Paused.", json_schema_extra=MAP_BY_TYPE
+    )

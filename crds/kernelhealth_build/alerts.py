@@ -1,0 +1,58 @@
+"""The Prometheus alerts: one for each reason and each severity that is worth one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kernelhealth_api.detector import Detector, Reason, Severity
+from kernelhealth_build.catalogue import Catalogue
+from kernelhealth_build.paper import sentence
+
+METRIC = "kernelhealth_findings"
+"""Findings of a node by reason and severity, as the agent counts them."""
+
+ALARMING = (Severity.WARNING, Severity.CRITICAL)
+"""Severities that raise an alert, for any reason: the evidence can make a finding better or worse
+than its reason usually is. Info is worth a look at the table and not a message."""
+
+
+def rules(catalogue: Catalogue) -> dict[str, Any]:
+    """Return the PrometheusRule with a group for each detector.
+
+    Findings are confirmed by time before they are counted, so an alert needs no long *for* of its
+    own: one that spans two scrapes is enough.
+    """
+    groups = [
+        {"name": f"kernelhealth-{detector.name.replace('_', '-')}", "rules": list(_of(detector))}
+        for detector in catalogue.detectors
+    ]
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {
+            "name": "kernelhealth",
+            "labels": {"app.kubernetes.io/part-of": "kernelhealth"},
+        },
+        "spec": {"groups": [group for group in groups if group["rules"]]},
+    }
+
+
+def _of(detector: Detector[Any, Any]) -> Iterator[dict[str, Any]]:
+    for reason in detector.reasons:
+        for severity in ALARMING:
+            yield _alert(reason, severity)
+
+
+def _alert(reason: Reason, severity: Severity) -> dict[str, Any]:
+    return {
+        "alert": reason.name,
+        "expr": f'{METRIC}{{reason="{reason.name}",severity="{severity}"}} > 0',
+        "for": "2m",
+        "labels": {"severity": severity.lower()},
+        "annotations": {
+            "summary": f"{reason.name} ({severity}) on {{{{ $labels.instance }}}}",
+            "description": f"{sentence(reason.meaning)} "
+            "kubectl get nodekernelhealths -o yaml names the subjects and what cures them.",
+        },
+    }

@@ -1,0 +1,1 @@
+"""The demo: a real cluster, a real leak, and what a platform team sees of it."""

@@ -1,0 +1,116 @@
+"""Pods of a test or a demo on the harness's node, and faults that are made from inside the node."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernelhealth_e2e import pauseimage
+from kernelhealth_e2e.cluster import Cluster
+from kernelhealth_e2e.errors import HarnessError
+
+_FAULTS = "kernelhealth_e2e.faults"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A pod: *files* are put into *directory*, by name, through a ConfigMap."""
+
+    namespace: str
+    name: str
+    privileged: bool = False
+    directory: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A pod that runs; *pid* is its sandbox's process as the node sees it."""
+
+    namespace: str
+    name: str
+    uid: str
+    pid: int
+
+    @property
+    def title(self) -> str:
+        """The pod as namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+
+def start(cluster: Cluster, wanted: Wanted) -> Started:
+    """Create a pod, with its namespace if that is missing, and wait until it is Ready."""
+    manifest = "---\n".join(json.dumps(part) + "\n" for part in _objects(wanted))
+    cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    where = f"--namespace={wanted.namespace}"
+    ready = ("wait", "--for=condition=Ready", f"pod/{wanted.name}", where, "--timeout=90s")
+    cluster.kubectl(*ready, seconds=100)
+    uid = cluster.kubectl("get", "pod", wanted.name, where, "-o", "jsonpath={.metadata.uid}")
+    return Started(wanted.namespace, wanted.name, uid, _inner_pid(cluster.node.pod_pids(uid)[0]))
+
+
+def delete(cluster: Cluster, pod: Started) -> None:
+    """Delete a pod and wait until the kubelet is done with it."""
+    where = f"--namespace={pod.namespace}"
+    cluster.kubectl("delete", "pod", pod.name, where, "--wait", "--timeout=90s", seconds=100)
+
+
+@contextlib.contextmanager
+def fault(cluster: Cluster, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a fault maker on the node, until the context is left; it has said that it is at work."""
+    command = [sys.executable, "-m", f"{_FAULTS}.{module}", *arguments]
+    pipe = subprocess.PIPE
+    with cluster.node.place.entrance(bound=True) as before_exec:
+        maker = subprocess.Popen(
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            preexec_fn=before_exec,  # noqa: PLW1509 - only system calls, prepared beforehand
+        )
+    with maker:
+        try:
+            if maker.stdout is None or not maker.stdout.readline():
+                said = maker.stderr.read().strip() if maker.stderr else ""
+                raise HarnessError(f"`{' '.join(command)}` made no fault: {said}")
+            yield maker
+            maker.communicate(timeout=60)
+        finally:
+            if maker.poll() is None:
+                maker.kill()
+
+
+def _inner_pid(pid: int) -> int:
+    """Return a process's pid in the innermost pid namespace but its own: as the node sees it."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[2])
+    raise HarnessError(f"/proc/{pid}/status has no line NSpid: the kernel is older than 4.1")
+
+
+def _objects(wanted: Wanted) -> Iterator[dict[str, object]]:
+    metadata = {"name": wanted.name, "namespace": wanted.namespace}
+    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": wanted.namespace}}
+    container: dict[str, object] = {
+        "name": "main",
+        "image": pauseimage.NAME,
+        "imagePullPolicy": "Never",
+        "securityContext": {"privileged": wanted.privileged},
+    }
+    spec: dict[str, object] = {
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "containers": [container],
+    }
+    if wanted.files:
+        data = dict(wanted.files)
+        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        container["volumeMounts"] = [{"name": "files", "mountPath": wanted.directory}]
+        spec["volumes"] = [{"name": "files", "configMap": {"name": wanted.name}}]
+    yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

@@ -1,0 +1,39 @@
+"""What each layer needs of this machine, found or installed before anything is started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernelhealth_e2e import binaries, packages
+from kernelhealth_e2e.errors import UnavailableError
+from kernelhealth_e2e.packages import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kernelhealth_e2e.cache import Cache
+    from kernelhealth_e2e.progress import Progress
+
+
+def for_control_plane(environ: Mapping[str, str], cache: Cache, progress: Progress) -> Path:
+    """Provide etcd, openssl and the API server; return the directory of the Kubernetes programs."""
+    packages.require(packages.CONTROL_PLANE, Machine.here(), progress)
+    return binaries.find(cache, environ, progress, ("kube-apiserver", "kubectl"))
+
+
+def for_node(environ: Mapping[str, str], cache: Cache, progress: Progress) -> Path:
+    """Provide all that a node runs; return the directory of the Kubernetes programs.
+
+    UnavailableError without root: a node is namespaces, mounts and control groups.
+    """
+    machine = Machine.here()
+    if machine.user != 0:
+        raise UnavailableError("a node needs namespaces, mounts and control groups; run as root")
+    packages.require(packages.CONTROL_PLANE | packages.NODE, machine, progress)
+    return binaries.find(cache, environ, progress)
+
+
+def for_images(progress: Progress) -> None:
+    """Provide what builds images."""
+    packages.require(packages.IMAGES, Machine.here(), progress)

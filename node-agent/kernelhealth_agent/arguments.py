@@ -1,0 +1,158 @@
+"""The command line: what can be asked for, and how. Light, for the probe that runs often."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+EXIT_HEALTHY, EXIT_FINDINGS, EXIT_BLIND = 0, 1, 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that keeps examples as they were written, and ends with 2 for bad usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong as a sentence, and where to read more."""
+        self.exit(EXIT_BLIND, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; ``command`` names the module below ``commands``."""
+    made = Parser(
+        prog="kernelhealth-agent",
+        description="Looks at what quietly goes wrong in the kernel of a container node.",
+        epilog="Settings of 'run' come from the environment: KERNELHEALTH_NODE_NAME and others.",
+    )
+    made.add_argument("--version", action="version", version=version())
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (text, examples, fill) in _COMMANDS.items():
+        epilog = "examples:\n" + "\n".join(f"  kernelhealth-agent {line}" for line in examples)
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"{epilog}\n\n{_EXIT_CODES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        fill(command)
+    return made
+
+
+def version() -> str:
+    """Return the version of the installed distribution, or what stands for it in a source tree."""
+    try:
+        return importlib.metadata.version("kernelhealth")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def _run(_: argparse.ArgumentParser) -> None:
+    """Everything about it is a setting."""
+
+
+def _scan(command: argparse.ArgumentParser) -> None:
+    _detectors(command)
+    _output(command)
+    command.add_argument(
+        "--root",
+        metavar="DIR",
+        help="a recorded host, or where the root of the host is mounted (default: this machine)",
+    )
+    command.add_argument(
+        "--confirm-after",
+        metavar="DURATION",
+        default="5s",
+        help="time between the two looks that it takes to confirm a finding (default: 5s)",
+    )
+
+
+def _bench(command: argparse.ArgumentParser) -> None:
+    _detectors(command)
+    _output(command)
+    command.add_argument("--rounds", type=_count, default=5, help="how many (default: 5)")
+    command.add_argument(
+        "--thorough", action="store_true", help="look at every descriptor in each round"
+    )
+
+
+def _capture(command: argparse.ArgumentParser) -> None:
+    command.add_argument("detectors", metavar="DETECTOR", nargs="+", help="whose sample to record")
+    command.add_argument(
+        "--to", metavar="DIR", required=True, help="a directory that is empty or does not exist"
+    )
+
+
+def _healthy(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--minutes",
+        type=float,
+        default=5.0,
+        help="how old the sign of life of the running agent may be (default: 5)",
+    )
+
+
+def _detectors(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--detector",
+        metavar="NAME",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="only these detectors (default: all)",
+    )
+
+
+def _output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", choices=("table", "json"), default="table")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+_Entry = tuple[str, Sequence[str], Callable[[argparse.ArgumentParser], None]]
+_COMMANDS: dict[str, _Entry] = {
+    "run": (
+        "look at this node again and again, and report to its NodeKernelHealth object",
+        ["run"],
+        _run,
+    ),
+    "scan": (
+        "look at this machine now, with or without Kubernetes",
+        [
+            "scan",
+            "scan --output json --detector network_namespaces",
+            "scan --root tests/fixtures/hosts/gssproxy-in-a-container",
+        ],
+        _scan,
+    ),
+    "bench": (
+        "measure what rounds cost on this machine",
+        ["bench", "bench --rounds 20 --output json"],
+        _bench,
+    ),
+    "capture": (
+        "record what detectors read of this machine, as a test fixture",
+        ["capture residual_links --to tests/fixtures/hosts/residual_links-on-my-node"],
+        _capture,
+    ),
+    "healthy": (
+        "tell whether the running agent makes its rounds, as a liveness probe",
+        ["healthy --minutes 5"],
+        _healthy,
+    ),
+}
+_EXIT_CODES = {
+    "run": "exit codes: 0 stopped by a signal, 2 could not start",
+    "scan": "exit codes: 0 healthy (or findings of severity Info only), 1 findings,\n"
+    "            2 could not look: bad usage, or a detector's condition is Unknown although\n"
+    "              the host has what it needs, or none is known (even if others found something)",
+    "bench": "exit codes: 0 measured, 2 could not look",
+    "capture": "exit codes: 0 recorded, 2 could not record",
+    "healthy": "exit codes: 0 alive, 1 not",
+}

@@ -1,0 +1,186 @@
+"""``run``: the agent of a node, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+
+from pydantic import ValidationError
+
+from kernelhealth_agent import attribution, catalogue, errors, looking, moments, state
+from kernelhealth_agent.apiserver import ApiServer
+from kernelhealth_agent.arguments import EXIT_BLIND, EXIT_HEALTHY
+from kernelhealth_agent.delivery import Delivery, outbox
+from kernelhealth_agent.examination import Outcome
+from kernelhealth_agent.hosts.events import KernelEvents
+from kernelhealth_agent.hosts.live import LiveHost
+from kernelhealth_agent.patrol import Equipment, Listener, Patrol
+from kernelhealth_agent.reporters import prometheus
+from kernelhealth_agent.settings import Settings
+from kernelhealth_agent.survey import Surveyor
+from kernelhealth_agent.watching import Watching
+
+_LOGGER = logging.getLogger(__name__)
+_LAST_WORD = 3.0
+
+
+class UnusableError(Exception):
+    """The settings do not make an agent; the message says what to change."""
+
+
+def execute(_: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT; 2 when it could not even start."""
+    try:
+        settings = Settings()
+        _log(settings.log_level)
+        _run(settings)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False, include_context=False):
+            name = f"KERNELHEALTH_{'_'.join(map(str, wrong['loc'])).upper()}"
+            sys.stderr.write(f"kernelhealth-agent run: {name}: {wrong['msg']}\n")
+        return EXIT_BLIND
+    except (UnusableError, errors.HostError, OSError) as error:
+        sys.stderr.write(f"kernelhealth-agent run: {error}\n")
+        return EXIT_BLIND
+    return EXIT_HEALTHY
+
+
+def server_of(settings: Settings, environment: Mapping[str, str]) -> ApiServer | None:
+    """Return the API server to report to; None where there is none, and metrics have to do.
+
+    Raises ``UnusableError`` where there is one and the node has no name.
+    """
+    url = settings.api_server
+    host, port = (environment.get(f"KUBERNETES_SERVICE_{part}") for part in ("HOST", "PORT"))
+    if url is None and host:
+        url = f"https://{f'[{host}]' if ':' in host else host}:{port or 443}"
+    if url is None:
+        return None
+    if settings.node_name is None:
+        raise UnusableError(
+            "KERNELHEALTH_NODE_NAME is not set: give the name of the Node, as the DaemonSet does "
+            "from spec.nodeName"
+        )
+    return ApiServer(url, settings.service_account, settings.node_name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reporting:
+    """The way to the API server, if there is one."""
+
+    server: ApiServer | None
+    delivery: Delivery | None
+
+    def hear(self, outcome: Outcome, _trigger: str) -> None:
+        """Deliver what was seen."""
+        if self.delivery is not None:
+            self.delivery.offer(outcome.status)
+
+    def results(self) -> Mapping[str, int]:
+        """Return how the attempts to report have ended."""
+        return {} if self.delivery is None else dict(self.delivery.results)
+
+    @contextlib.contextmanager
+    def running(self, patrol: Patrol) -> Iterator[None]:
+        """Deliver and follow the object meanwhile; send the last state at the end."""
+        if self.server is None or self.delivery is None:
+            yield
+            return
+        watching = Watching(self.server, patrol.adopt, self.delivery.on_server)
+        self.delivery.start()
+        watching.start()
+        try:
+            yield
+        finally:
+            watching.stop()
+            self.delivery.close(_LAST_WORD)
+
+
+def _run(settings: Settings) -> None:
+    server = server_of(settings, os.environ)
+    settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    reporting = _reporting(settings, server)
+    surveyor = Surveyor(
+        attribution.Places(settings.kubelet_pods, settings.pod_logs), looking.THOROUGH_EVERY
+    )
+    deadline = settings.deadline.total_seconds()
+    examiner = looking.examiner(_host(settings), catalogue.every(), surveyor, deadline)
+    scrape = prometheus.Scrape(lambda: examiner.rounds.workers.abandoned, reporting.results)
+    with contextlib.ExitStack() as ends:
+        events = ends.enter_context(KernelEvents(settings.root))
+        _greet(settings, ends.enter_context(_served(scrape, settings)), reports=server is not None)
+        period = settings.period.total_seconds()
+        equipment = Equipment(examiner, surveyor, events, moments.now, settings.run_dir, period)
+        _patrol(equipment, [scrape.hear, reporting.hear], reporting)
+    _LOGGER.info("Agent was stopped")
+
+
+def _host(settings: Settings) -> looking.AnyHost:
+    host = looking.host_at(settings.root)
+    if not isinstance(host, LiveHost):
+        raise UnusableError(
+            f"KERNELHEALTH_ROOT is {settings.root}, where no /proc is mounted: mount the host's / "
+            "there, with what is mounted below it"
+        )
+    return host
+
+
+@contextlib.contextmanager
+def _served(scrape: prometheus.Scrape, settings: Settings) -> Iterator[str]:
+    """Serve the metrics; a port that somebody else has is no reason to look at nothing."""
+    address = settings.metrics_address
+    with contextlib.ExitStack() as ends:
+        serving = prometheus.serving(scrape, address, settings.metrics_port)
+        try:
+            port = ends.enter_context(serving)
+        except OSError as error:
+            where = f"{address}:{settings.metrics_port}"
+            _LOGGER.error("Metrics were not served: address=%s why=%s", where, error)  # noqa: TRY400
+            yield "none"
+        else:
+            yield f"{address}:{port}"
+
+
+def _greet(settings: Settings, metrics: str, *, reports: bool) -> None:
+    _LOGGER.info(
+        "Agent was started: node=%s root=%s metrics=%s reports=%s",
+        *(settings.node_name, settings.root, metrics, reports),
+    )
+    for sentence in looking.lacking():
+        _LOGGER.warning("Agent was started without a capability: %s", sentence)
+
+
+def _reporting(settings: Settings, server: ApiServer | None) -> _Reporting:
+    if server is None:
+        return _Reporting(None, None)
+    refresh, spread = settings.refresh_period, settings.first_report_spread
+    waiting = outbox(refresh.total_seconds(), spread.total_seconds())
+    return _Reporting(server, Delivery(server, waiting))
+
+
+def _patrol(equipment: Equipment, listeners: list[Listener], reporting: _Reporting) -> None:
+    """Go round until a signal comes."""
+    remembered = state.load(equipment.directory, equipment.examiner.identity.boot_id or "")
+    patrol = Patrol(equipment, remembered, listeners)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        _LOGGER.info("Agent was asked to stop: signal=%s", signal.Signals(number).name)
+        patrol.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    with reporting.running(patrol):
+        patrol.run()
+
+
+def _log(level: str) -> None:
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )

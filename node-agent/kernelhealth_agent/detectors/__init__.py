@@ -1,0 +1,1 @@
+"""What is wrong: one pure module per detector, found by its DETECTOR."""

@@ -1,0 +1,146 @@
+"""An examination: a round, confirmed over time and made into a report, with what to remember."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kernelhealth_agent import conditions, confirmation, findings, report
+from kernelhealth_agent.confirmation import Verdict, Watch
+from kernelhealth_agent.identity import Identity
+from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
+from kernelhealth_agent.moments import Moment
+from kernelhealth_agent.rounds import Look, Round, Rounds, Survey
+from kernelhealth_agent.thresholds import Thresholds
+from kernelhealth_api.v1alpha1.finding import Finding
+from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthStatus
+from kernelhealth_api.v1alpha1.resource import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is carried from one examination to the next: namespaces, watches, conditions."""
+
+    namespaces: Mapping[int, Remembered] = field(default_factory=dict)
+    watches: Mapping[str, Watch] = field(default_factory=dict)
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one examination.
+
+    *due* is the uptime at which the next suspicion may be confirmed; *findings* are all of them,
+    *suspected* counts the suspicions of each reason.
+    """
+
+    status: NodeKernelHealthStatus
+    round: Round
+    knowledge: Knowledge
+    findings: tuple[Finding, ...]
+    suspected: Mapping[str, int]
+    due: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Examines one host again and again; *remember* returns what to keep of an inventory.
+
+    A status is made to fit into *most_bytes* on the wire.
+    """
+
+    rounds: Rounds
+    survey: Survey
+    remember: Callable[[Inventory], Mapping[int, Remembered]]
+    identity: Identity
+    version: str
+    most_bytes: int = report.MOST_BYTES
+
+    def examine(
+        self,
+        knowledge: Knowledge,
+        thresholds: Mapping[str, Thresholds],
+        moment: Moment,
+        policy: str | None = None,
+    ) -> Outcome:
+        """Look once and return the report, and what to know the next time."""
+        made = self.rounds.look(self.survey, knowledge.namespaces, thresholds, moment)
+        verdicts = {
+            look.detector.name: _verdict(look, knowledge, moment)
+            for look in made.looks
+            if look.failure is None
+        }
+        found = {look.detector.name: _findings(look, verdicts, moment) for look in made.looks}
+        judged = _conditions(made, verdicts, found, knowledge)
+        suspected = _suspected(verdicts)
+        about: dict[str, str | datetime | None] = {
+            "agent_version": self.version,
+            "policy": policy,
+            "last_report_time": moment.wall,
+        }
+        every = [finding for group in found.values() for finding in group]
+        status = report.assemble(
+            judged, every, sum(suspected.values()), self.identity, self.most_bytes, **about
+        )
+        return Outcome(
+            status=status,
+            round=made,
+            knowledge=self._learned(knowledge, made.inventory, verdicts, judged),
+            findings=tuple(findings.worst_first(every)),
+            suspected=suspected,
+            due=min((v.due for v in verdicts.values() if v.due is not None), default=None),
+        )
+
+    def _learned(
+        self,
+        before: Knowledge,
+        inventory: Inventory | None,
+        verdicts: Mapping[str, Verdict],
+        judged: list[Condition],
+    ) -> Knowledge:
+        """Return the knowledge after a round; a detector that failed knows what it knew."""
+        names = {detector.name for detector in self.rounds.detectors}
+        watches = {name: watch for name, watch in before.watches.items() if name in names}
+        return Knowledge(
+            namespaces=before.namespaces if inventory is None else self.remember(inventory),
+            watches=watches | {name: verdict.watch for name, verdict in verdicts.items()},
+            conditions={condition.type: condition for condition in judged},
+        )
+
+
+def _verdict(look: Look, knowledge: Knowledge, moment: Moment) -> Verdict:
+    watch = knowledge.watches.get(look.detector.name)
+    return confirmation.confirm(watch, look.observations, look.thresholds.params, moment)
+
+
+def _findings(look: Look, verdicts: Mapping[str, Verdict], moment: Moment) -> list[Finding]:
+    verdict = verdicts.get(look.detector.name)
+    if verdict is None:
+        return []
+    setting = findings.Setting(look.thresholds.params, moment, verdict.watch.since)
+    return findings.fold(verdict.confirmed, setting)
+
+
+def _conditions(
+    made: Round,
+    verdicts: Mapping[str, Verdict],
+    found: Mapping[str, list[Finding]],
+    knowledge: Knowledge,
+) -> list[Condition]:
+    blind = made.inventory.blind if made.inventory is not None else ()
+    judged = []
+    for look in made.looks:
+        name = look.detector.name
+        new = conditions.condition(look, verdicts.get(name), found[name], blind, made.moment)
+        judged.append(conditions.settled(new, knowledge.conditions))
+    return judged
+
+
+def _suspected(verdicts: Mapping[str, Verdict]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for verdict in verdicts.values():
+        for seen in verdict.suspected:
+            reason = seen.observation.reason.name
+            counts[reason] = counts.get(reason, 0) + 1
+    return counts

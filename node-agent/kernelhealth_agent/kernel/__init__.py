@@ -1,0 +1,1 @@
+"""What kernel interfaces say: text and bytes to frozen values, without any reading."""

@@ -1,0 +1,29 @@
+"""Which pod and container a process belongs to: /proc/PID/cgroup, cgroups(7).
+
+The kubelet names a pod's cgroup after its UID, with dashes (cgroupfs driver) or with underscores
+(systemd driver), and the runtime the container's below it after the container::
+
+    0::/kubepods/burstable/pod8a7f…-…/3f1c…
+    0::/kubepods.slice/kubepods-pod8a7f…_….slice/cri-containerd-3f1c….scope
+"""
+
+from __future__ import annotations
+
+import re
+
+_POD = re.compile(
+    r"kubepods.*?pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}"
+    r"|[0-9a-f]{32})"
+    r"(?:\.slice)?(?:/(?:[a-z-]+-)?([0-9a-f]{64})(?:\.scope)?)?"
+)
+
+
+def pod(text: bytes) -> tuple[str, str | None] | None:
+    """Return pod UID and container id of a process; None for one that is in no pod.
+
+    The 32 digits without dashes are the UID of a static pod.
+    """
+    match = _POD.search(text.decode(errors="replace"))
+    if match is None:
+        return None
+    return match[1].replace("_", "-"), match[2]

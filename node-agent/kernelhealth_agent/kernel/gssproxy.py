@@ -1,0 +1,98 @@
+"""gssproxy and the kernel: net/sunrpc/auth_gss/svcauth_gss.c, gssproxy.conf(5).
+
+A process that writes 1 to ``/proc/net/rpc/use-gss-proxy`` makes the kernel a client of gssproxy in
+its network namespace. The client counts a reference on the namespace that only the namespace's own
+end would give back, so that it never ends. gssproxy writes the 1 where a service of its
+configuration has ``kernel_nfsd = yes``. No kernel release has a fix.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kernelhealth_agent import errors
+from kernelhealth_agent.kernel.namespaces import Namespace, Remembered
+
+USED = 1
+_STATES = {-1, 0, USED}
+_TRUE = {"1", "on", "true", "yes"}
+_SECTION = re.compile(r"\[([^\]]*)\]")
+_SERVICE = "service/"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A line that makes gssproxy write the 1; *container* is that of process *pid*."""
+
+    space: Namespace
+    mntns: str
+    pid: int
+    process: str
+    container: str | None
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A namespace that nothing reaches and that gssproxy's client holds; with what was known."""
+
+    inode: int
+    remembered: Remembered | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one look saw of gssproxy.
+
+    *loaded*: the kernel has auth_rpcgss. *used*: the reachable namespaces other than the host's
+    where the kernel is a client of gssproxy. *settings*: one for each file of a container that
+    makes it so, *own* the same of the host, where it harms nobody. *pins*: by name where the kernel
+    names the namespace, and *unnamed* more by arithmetic where it does not; both are None where
+    there is no debugfs to tell. *blind*: what was not looked at, a sentence each.
+    """
+
+    loaded: bool
+    used: tuple[Namespace, ...]
+    settings: tuple[Setting, ...]
+    own: str | None
+    pins: tuple[Pin, ...] | None
+    unnamed: int | None
+    blind: tuple[str, ...]
+
+
+def state(content: bytes, path: str) -> int:
+    """Return the state of a namespace: -1 undecided, 0 never, 1 the kernel is a client.
+
+    Raises ``UnreadableError`` for anything else.
+    """
+    try:
+        value = int(content.decode("ascii"))
+    except ValueError as error:
+        raise errors.UnreadableError(path, "it is no number") from error
+    if value not in _STATES:
+        raise errors.UnreadableError(path, f"{value} is none of -1, 0 and 1")
+    return value
+
+
+def kernel_nfsd(content: bytes) -> int | None:
+    """Return the line that switches ``kernel_nfsd`` on for a service, or None.
+
+    The grammar is that of ding-libs' ini parser as gssproxy uses it: comments fill whole lines,
+    lines are not continued, names are not case-sensitive, the first of several values counts.
+    """
+    service, commented = "", False
+    decided: dict[str, int] = {}
+    for number, raw in enumerate(content.decode(errors="replace").split("\n"), 1):
+        line = raw.strip()
+        if commented or line.startswith("/*"):
+            commented = not line.endswith("*/")
+        elif match := _SECTION.match(line):
+            service = match[1].strip().lower()
+        elif not line.startswith((";", "#")):
+            key, _, value = line.partition("=")
+            if key.strip().lower() == "kernel_nfsd" and service.startswith(_SERVICE):
+                on = value.strip().lower() in _TRUE
+                decided.setdefault(service, number if on else 0)
+    return min((number for number in decided.values() if number), default=None)

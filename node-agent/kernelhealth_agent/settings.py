@@ -1,0 +1,74 @@
+"""What an administrator can set; each from an environment variable ``KERNELHEALTH_<NAME>``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kernelhealth_api.duration import Duration
+
+
+class Settings(BaseSettings):
+    """The agent's settings, read once at start; durations are written like ``10m`` or ``90s``.
+
+    Raises ``pydantic.ValidationError`` that names the variable when one cannot be used.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KERNELHEALTH_", frozen=True, extra="ignore")
+
+    node_name: str | None = Field(None, min_length=1, max_length=253)
+    """Name of the Node, and of the NodeKernelHealth object that is reported to."""
+
+    root: str = Field("/", pattern="^/")
+    """Where the host's root directory is mounted."""
+
+    run_dir: Path = Path("/run/kernelhealth")
+    """Directory of the state that survives a restart of the agent, but not one of the host."""
+
+    kubelet_pods: str = "var/lib/kubelet/pods"
+    """Directory of the kubelet's pods, below the root."""
+
+    pod_logs: str = "var/log/pods"
+    """Directory of the pods' logs, below the root."""
+
+    period: Duration = timedelta(seconds=60)
+    """Time between two rounds when the kernel tells nothing; 10 % more or less by chance."""
+
+    refresh_period: Duration = timedelta(minutes=10)
+    """How often the report is written even when nothing changed, at the latest."""
+
+    deadline: Duration = timedelta(seconds=20)
+    """How long one source may take before it is given up."""
+
+    metrics_address: str = "0.0.0.0"  # noqa: S104 - Prometheus comes from another node.
+    """Address that the metrics are served on."""
+
+    metrics_port: int = Field(9469, ge=0, le=65535)
+    """Port that the metrics are served on; 0 picks a free one and logs it."""
+
+    api_server: str | None = Field(None, pattern="^https?://")
+    """URL of the API server; in a pod it is known without."""
+
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Directory with ``token`` and ``ca.crt``; the token is read anew for each request."""
+
+    first_report_spread: Duration = timedelta(seconds=5)
+    """A first report waits for up to this long by chance, so that agents do not come at once."""
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """DEBUG, INFO, WARNING or ERROR."""
+
+    @field_validator("period", "refresh_period", "deadline")
+    @classmethod
+    def _long_enough(cls, value: timedelta) -> timedelta:
+        if value < timedelta(seconds=1):
+            raise ValueError("must be 1s or longer")
+        return value
+
+    @field_validator("kubelet_pods", "pod_logs")
+    @classmethod
+    def _below_the_root(cls, value: str) -> str:
+        return value.strip("/")

@@ -1,0 +1,1 @@
+"""What is read for which sample: one module per source, found by its SOURCE."""

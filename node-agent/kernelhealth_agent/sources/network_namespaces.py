@@ -1,0 +1,133 @@
+"""Looks closer at the network namespaces that the inventory cannot account for."""
+
+from __future__ import annotations
+
+import contextlib
+
+from kernelhealth_agent import errors
+from kernelhealth_agent.hosts import Host
+from kernelhealth_agent.kernel import rtnetlink
+from kernelhealth_agent.kernel.leaks import Kept, NetworkNamespaces, Socket, Unreachable
+from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
+from kernelhealth_agent.source import Source
+
+_SLAB = "net_namespace"
+_MOST_LOOKED_INTO = 256
+
+
+def collect(host: Host, inventory: Inventory) -> NetworkNamespaces:
+    """Look into unreachable namespaces by their ids, and for what keeps those of gone pods."""
+    ids = sorted(inventory.unreachable)
+    sockets = _sockets(host, inventory) if ids else {}
+    return NetworkNamespaces(
+        reachable=len(inventory.namespaces),
+        identified=len(inventory.nsids),
+        objects=_objects(host),
+        unreachable=tuple(
+            _unreachable(host, inventory, nsid, sockets.get(nsid), look=place < _MOST_LOOKED_INTO)
+            for place, nsid in enumerate(ids)
+        ),
+        kept=tuple(_kept(host, inventory)),
+    )
+
+
+def _unreachable(
+    host: Host, inventory: Inventory, nsid: int, socket: Socket | None, *, look: bool
+) -> Unreachable:
+    inside: tuple[rtnetlink.Link, ...] = ()
+    addresses: tuple[rtnetlink.Address, ...] = ()
+    if look:
+        # It may go while it is looked at; kernels before 4.20 do not look by id at all.
+        with contextlib.suppress(errors.HostError):
+            path = f"netlink links of nsid {nsid}"
+            inside = rtnetlink.links(host.dump(rtnetlink.links_request(nsid)), path)
+            path = f"netlink addresses of nsid {nsid}"
+            addresses = rtnetlink.addresses(host.dump(rtnetlink.addresses_request(nsid)), path)
+    loopback = {link.index for link in inside if link.name == "lo"}
+    past = next((past for past in inventory.memory.values() if past.nsid == nsid), None)
+    return Unreachable(
+        nsid=nsid,
+        inside=tuple(link for link in inside if link.index not in loopback),
+        addresses=tuple(
+            a.address
+            for a in addresses
+            if a.index not in loopback and not a.address.startswith("fe80:")
+        ),
+        outside=tuple(link.name for link in inventory.links if link.peer_nsid == nsid),
+        past=past,
+        socket=socket,
+    )
+
+
+def _sockets(host: Host, inventory: Inventory) -> dict[int, Socket]:
+    """Return, by the id of a namespace, an open socket that keeps it."""
+    known = {inventory.host.inode, *inventory.namespaces}
+    found = {}
+    with contextlib.suppress(errors.HostError):
+        for holder in host.strangers(known):
+            if holder.nsid is not None:
+                process = _process(host, holder.pid)
+                found[holder.nsid] = Socket(process, holder.number, holder.inode)
+    return found
+
+
+def _kept(host: Host, inventory: Inventory) -> list[Kept]:
+    """Return the namespaces that something still reaches although the kubelet's pod is gone."""
+    found = []
+    for space in inventory.namespaces.values():
+        pod = space.pod
+        if not inventory.pods_known or pod is None or pod.uid in inventory.pods:
+            continue
+        how, holder = _holder(host, space)
+        found.append(Kept(space, pod, holder, how))
+    return found
+
+
+def _holder(host: Host, space: Namespace) -> tuple[str, str]:
+    """Return what keeps a namespace (process, mount or descriptor), in one word and in words."""
+    if space.pids:
+        return "process", f"process {_process(host, space.pids[0])}"
+    if space.mounts:
+        mount = space.mounts[0]
+        return "mount", f"mount {mount.path} in the mount namespace of {_process(host, mount.pid)}"
+    pid, number = space.descriptors[0]
+    return "descriptor", f"descriptor {number} of {_process(host, pid)}"
+
+
+def _process(host: Host, pid: int) -> str:
+    """Return a process as comm[pid]."""
+    try:
+        comm = host.read(f"proc/{pid}/comm").decode(errors="replace").strip()
+    except errors.HostError:
+        comm = "?"
+    return f"{comm}[{pid}]"
+
+
+def _objects(host: Host) -> int | None:
+    """Return how many namespaces the slab allocator has; None where it cannot be told.
+
+    A cache that shares its slabs counts foreign objects too. Without shrinking, the count takes
+    whole slabs for full.
+    """
+    directory = f"sys/kernel/slab/{_SLAB}"
+    try:
+        if int(host.read(f"{directory}/aliases")) > 0:
+            return None
+        host.shrink(_SLAB)
+        return int(host.read(f"{directory}/objects").split()[0])
+    except (errors.HostError, ValueError, IndexError):
+        return None
+
+
+SOURCE = Source(
+    name="network_namespaces",
+    sample=NetworkNamespaces,
+    reads=(
+        "proc/*/ns/net",
+        "proc/*/mountinfo",
+        "proc/*/fd",
+        "netlink RTM_GETNSID, RTM_GETLINK and RTM_GETADDR, also inside other namespaces by id",
+        "sys/kernel/slab/net_namespace",
+    ),
+    collect=collect,
+)

@@ -1,0 +1,1 @@
+"""The operator's only way to the API server: session, narrow watch, leadership."""

@@ -1,0 +1,265 @@
+"""All that is known of the cluster: narrow values, and counts kept current at O(1) per event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kernelhealth_operator.cluster.views import NodeView
+from kernelhealth_operator.kinds import HealthView
+from kernelhealth_operator.policy import match, select
+from kernelhealth_operator.policy import tally as counts
+from kernelhealth_operator.policy.situation import Node, Policy, Report, Tally, Treatment
+from kernelhealth_operator.reports import UNMEASURABLE, node_of_view, report_of
+from kernelhealth_operator.shelf import Shelf
+from kernelhealth_operator.silence import Arrival, Hearing, arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Both of the operator's clocks: UTC for what is written, monotonic seconds for waiting."""
+
+    utc: Callable[[], datetime]
+    seconds: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What follows from all that is known about one node."""
+
+    node: Node
+    report: Report | None
+    policy: str | None
+    share: Tally
+    silent: bool
+    matched_since: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told: *node* has something to look at again, the counts of *policy* have moved."""
+
+    node: Callable[[str], None]
+    policy: Callable[[str], None]
+
+
+class Fleet:
+    """Nodes, their reports, policies and treatments, and what follows from them.
+
+    Whatever comes in, a watch event or the answer to a write, goes through the same ``put``: what
+    is older than what is known changes nothing. Nothing here is ever written to the cluster.
+    """
+
+    def __init__(self, clock: Clock, hearing: Hearing, listener: Listener) -> None:
+        self._clock = clock
+        self._hearing = hearing
+        self._listener = listener
+        self.unmeasurable: Mapping[str, frozenset[str]] = UNMEASURABLE
+        self.nodes: Shelf[NodeView] = Shelf()
+        self.healths: Shelf[HealthView] = Shelf()
+        self.treatments: Shelf[Treatment] = Shelf()
+        self._policies: dict[str, Policy] = {}
+        self._treated: dict[str, dict[str, None]] = {}
+        self._arrivals: dict[str, Arrival] = {}
+        self._standings: dict[str, Standing] = {}
+        self._tallies: dict[str | None, Tally] = {}
+        self._pending: dict[str | None, dict[str, None]] = {}
+        self.control_plane_treated: set[str] = set()
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """All policies by name."""
+        return self._policies
+
+    def names(self) -> Iterator[str]:
+        """Every name under which there is anything to look after."""
+        return iter(dict.fromkeys([*self.nodes, *self._treated]))
+
+    def standing(self, name: str) -> Standing | None:
+        """What follows for the node of that name, None where there is no such node."""
+        return self._standings.get(name)
+
+    def standings(self) -> Iterable[Standing]:
+        """What follows for each node."""
+        return self._standings.values()
+
+    def tally(self, policy: str | None) -> Tally:
+        """The counts over the nodes that *policy* governs."""
+        return self._tallies.get(policy, Tally())
+
+    def others(self, standing: Standing) -> Tally:
+        """The counts over the other nodes of the same policy: without what this one added."""
+        return counts.subtract(self.tally(standing.policy), standing.share)
+
+    def treatments_of(self, name: str) -> tuple[Treatment, ...]:
+        """All treatments of a node, newest first."""
+        names = self._treated.get(name, {})
+        found = [one for each in names if (one := self.treatments.get(each)) is not None]
+        return tuple(sorted(found, key=lambda one: (one.created, one.name), reverse=True))
+
+    def open_treatment(self, name: str) -> Treatment | None:
+        """The treatment of the node that has not ended; the oldest, should there be several."""
+        unfinished = (one for one in self.treatments_of(name)[::-1] if not one.status.phase.final)
+        return next(unfinished, None)
+
+    def silence_due(self, name: str) -> float:
+        """When (monotonic seconds) the node's agent will count as silent."""
+        arrival = self._arrivals.get(name)
+        return float("inf") if arrival is None else self._hearing.due(arrival)
+
+    def nudge(self, name: str) -> None:
+        """Wants the node to be looked at again."""
+        self._listener.node(name)
+
+    def put_node(self, view: NodeView) -> None:
+        """Takes in a Node."""
+        before = self.nodes.get(view.name)
+        if self.nodes.put(view) and before != view:
+            self.refresh(view.name)
+            self._listener.node(view.name)
+
+    def drop_node(self, view: NodeView) -> None:
+        """Takes in that a Node was deleted."""
+        held = self.nodes.get(view.name)
+        self.nodes.remove(view, reborn=held is not None and held.uid != view.uid)
+        self.refresh(view.name)
+        self._listener.node(view.name)
+
+    def put_health(self, view: HealthView) -> None:
+        """Takes in a NodeKernelHealth."""
+        before = self.healths.get(view.name)
+        if self.healths.put(view) and before != view:
+            self.refresh(view.name)
+            self._listener.node(view.name)
+
+    def drop_health(self, view: HealthView) -> None:
+        """Takes in that a NodeKernelHealth was deleted."""
+        held = self.healths.get(view.name)
+        self.healths.remove(view, reborn=held is not None and held.uid != view.uid)
+        self.refresh(view.name)
+        self._listener.node(view.name)
+
+    def put_treatment(self, one: Treatment) -> None:
+        """Takes in a NodeRemediation."""
+        if self.treatments.put(one):
+            self._treated.setdefault(one.spec.node_name, {})[one.name] = None
+            self.refresh(one.spec.node_name)
+            self._listener.node(one.spec.node_name)
+
+    def drop_treatment(self, one: Treatment) -> None:
+        """Takes in that a NodeRemediation was deleted."""
+        name = one.spec.node_name
+        self.treatments.remove(one)
+        names = self._treated.get(name, {})
+        names.pop(one.name, None)
+        if not names:
+            self._treated.pop(name, None)
+        self.refresh(name)
+        self._listener.node(name)
+
+    def put_policy(self, policy: Policy) -> None:
+        """Takes in a policy; only another spec or other problems change anything."""
+        if self._policies.get(policy.name) != policy:
+            self._policies[policy.name] = policy
+            self._resolve(policy.name)
+            self._listener.policy(policy.name)
+
+    def drop_policy(self, name: str) -> None:
+        """Takes in that a policy was deleted."""
+        if self._policies.pop(name, None) is not None:
+            self._resolve(name)
+
+    def refresh(self, name: str) -> Standing | None:
+        """Works out anew what follows for one node; also to be called when time has passed."""
+        before, after = self._standings.get(name), self._work_out(name)
+        if after is None:
+            self._standings.pop(name, None)
+            self._arrivals.pop(name, None)
+        else:
+            self._standings[name] = after
+        self._count(name, before, after)
+        return after
+
+    def _resolve(self, policy: str) -> None:
+        """After a change of *policy*: O(nodes), which policies change seldom enough for."""
+        for name in [*self.nodes]:
+            before = self._standings.get(name)
+            after = self.refresh(name)
+            if policy in {before and before.policy, after and after.policy}:
+                self._listener.node(name)
+
+    def _work_out(self, name: str) -> Standing | None:
+        view = self.nodes.get(name)
+        if view is None:
+            return None
+        node, health = node_of_view(view), self._health_of(view)
+        seconds, now = self._clock.seconds(), self._clock.utc()
+        arrival = arrive(self._arrivals.get(name), view.uid, health, seconds, now)
+        self._arrivals[name] = arrival
+        silent = self._hearing.silent(arrival, seconds)
+        report = report_of(health, silent, arrival.time, self.unmeasurable)
+        policy = select.select(self._policies.values(), node.labels).policy
+        share = counts.share(node, report, self.open_treatment(name))
+        matched = self._matched(name, policy, report, now)
+        governing = None if policy is None else policy.name
+        return Standing(node, report, governing, share, silent, matched)
+
+    def _health_of(self, view: NodeView) -> HealthView | None:
+        """The node's object, unless it still belongs to an earlier node of the same name."""
+        health = self.healths.get(view.name)
+        return None if health is None or health.owner_uid not in {None, view.uid} else health
+
+    def _matched(
+        self, name: str, policy: Policy | None, report: Report | None, now: datetime
+    ) -> Mapping[str, datetime]:
+        before = self._standings.get(name)
+        since = {} if before is None or policy is None else before.matched_since
+        if policy is None or report is None or report.silent:
+            return since
+        return {rule: since.get(rule, now) for rule in match.matching(policy, report)}
+
+    def _count(self, name: str, before: Standing | None, after: Standing | None) -> None:
+        if before is not None and after is not None:
+            unchanged = before.policy == after.policy and before.share == after.share
+            if unchanged and before.node.control_plane == after.node.control_plane:
+                return
+        for standing, change in ((before, counts.subtract), (after, counts.add)):
+            if standing is not None:
+                old = self._tallies.get(standing.policy, Tally())
+                self._tallies[standing.policy] = change(old, standing.share)
+        self.control_plane_treated.discard(name)
+        if after is not None and after.node.control_plane and after.share.in_progress:
+            self.control_plane_treated.add(name)
+        self._queue(name, before, after)
+
+    def _queue(self, name: str, before: Standing | None, after: Standing | None) -> None:
+        """Wakes those who wait for room, and notes whether this node waits itself."""
+        if before is not None:
+            self._pending.get(before.policy, {}).pop(name, None)
+        for standing in (before, after):
+            if standing is not None and standing.policy is not None:
+                self._listener.policy(standing.policy)
+            if standing is not None and _made_room(before, after):
+                self._wake(standing)
+        if after is not None and after.share.pending:
+            self._pending.setdefault(after.policy, {})[name] = None
+
+    def _wake(self, standing: Standing) -> None:
+        everywhere = standing.node.control_plane
+        groups = self._pending.values() if everywhere else [self._pending.get(standing.policy, {})]
+        for waiting in groups:
+            for name in waiting:
+                self._listener.node(name)
+
+
+def _made_room(before: Standing | None, after: Standing | None) -> bool:
+    """Whether somebody who had to wait might go on after this change of one node."""
+    if before is None or after is None or before.policy != after.policy:
+        return True
+    old, new = before.share, after.share
+    return (
+        new.unavailable < old.unavailable
+        or new.sound > old.sound
+        or new.in_progress < old.in_progress
+    )

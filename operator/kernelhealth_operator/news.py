@@ -1,0 +1,85 @@
+"""What people are told about findings: once when one appears, once when it has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from kernelhealth_api.v1alpha1.finding import Finding, Severity
+from kernelhealth_operator.events import Announcer, Notice
+from kernelhealth_operator.fleet import Fleet, Standing
+from kernelhealth_operator.silence import AGENT_SILENT
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said last about a node: the reasons of its findings, and whether it was silent."""
+
+    reasons: frozenset[str] = frozenset()
+    silent: bool = False
+
+
+@dataclass(slots=True)
+class News:
+    """Compares each node with what was told of it last; kept in memory only.
+
+    What happens while nobody leads is told by nobody, rather than twice.
+    """
+
+    fleet: Fleet
+    announcer: Announcer
+    _told: dict[str, Told] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Takes all that stands now as told."""
+        self._told = {one.node.name: told(one) for one in self.fleet.standings()}
+
+    def forget(self, name: str) -> None:
+        """The node is no more."""
+        self._told.pop(name, None)
+
+    async def tell(self, name: str, now: datetime) -> None:
+        """Says what is new about the node."""
+        standing = self.fleet.standing(name)
+        if standing is None:
+            return
+        before = self._told.get(name, Told())
+        after = told(standing, before)
+        self._told[name] = after
+        for notice in notices(standing, before, after):
+            await self.announcer.say(notice, now)
+
+
+def told(standing: Standing, before: Told | None = None) -> Told:
+    """What there is to be told; a silent node's findings are neither there nor gone."""
+    report = standing.report
+    if report is None or standing.silent:
+        return Told((before or Told()).reasons, standing.silent)
+    return Told(frozenset(one.reason for one in report.findings), silent=False)
+
+
+def notices(standing: Standing, before: Told, after: Told) -> Iterator[Notice]:
+    """The difference, as notices."""
+    node = standing.node
+    findings = () if standing.report is None else standing.report.findings
+    appeared = after.reasons - before.reasons
+    seen: set[str] = set()
+    for one in findings:
+        if one.reason in appeared and one.reason not in seen:
+            seen.add(one.reason)
+            yield Notice(node.name, node.uid, _type(one), one.reason, one.message)
+    for reason in sorted(before.reasons - after.reasons):
+        note = f"{reason} is no longer found on the node."
+        yield Notice(node.name, node.uid, "Normal", f"{reason}Cleared", note)
+    if after.silent and not before.silent:
+        note = "The node's agent does not report any more: its health is unknown."
+        yield Notice(node.name, node.uid, "Warning", AGENT_SILENT, note)
+    if before.silent and not after.silent:
+        note = "The node's agent reports again."
+        yield Notice(node.name, node.uid, "Normal", "AgentReporting", note)
+
+
+def _type(finding: Finding) -> Literal["Normal", "Warning"]:
+    return "Normal" if finding.severity is Severity.INFO else "Warning"

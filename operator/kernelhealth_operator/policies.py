@@ -1,0 +1,111 @@
+"""The policies: taken in, judged, and told how they stand, change by change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
+from kernelhealth_operator import kinds, standings
+from kernelhealth_operator.agenda import Agenda
+from kernelhealth_operator.cluster.errors import ApiError, Conflict, NotFound, NotLeader
+from kernelhealth_operator.executor import replacement
+from kernelhealth_operator.fleet import Clock, Fleet
+from kernelhealth_operator.kinds import PolicyView
+from kernelhealth_operator.policy.problems import Catalogue, problems
+from kernelhealth_operator.policy.situation import Policy
+from kernelhealth_operator.shelf import Shelf
+from kernelhealth_operator.writes import Writes
+
+_LOGGER = logging.getLogger(__name__)
+_RETRY = 5.0
+
+
+@dataclass(slots=True)
+class Policies:
+    """Policies as the cluster has them; *period* (s) is the least time between status writes."""
+
+    fleet: Fleet
+    agenda: Agenda
+    writes: Writes
+    catalogue: Catalogue
+    clock: Clock
+    period: float
+    views: Shelf[PolicyView] = field(default_factory=Shelf)
+    _earliest: dict[str, float] = field(default_factory=dict)
+
+    def take(self, body: Mapping[str, Any]) -> None:
+        """Takes in a KernelHealthPolicy; one that cannot be read governs on, but never acts."""
+        try:
+            view = kinds.policy_of(body)
+        except ValidationError as error:
+            self._unreadable(str(body.get("metadata", {}).get("name", "")), error)
+            return
+        if not self.views.put(view):
+            return
+        found = problems(view.spec, _fitting(self.catalogue, view.spec), self.clock.utc())
+        sentences = tuple(str(one) for one in found)
+        policy = Policy(view.name, view.created, view.generation, view.spec, sentences)
+        self.fleet.put_policy(policy)
+        self.mark(view.name)
+
+    def drop(self, name: str) -> None:
+        """Takes in that a KernelHealthPolicy was deleted."""
+        view = self.views.get(name)
+        if view is not None:
+            self.views.remove(view)
+        self._earliest.pop(name, None)
+        self.fleet.drop_policy(name)
+
+    def mark(self, name: str) -> None:
+        """Wants the status of a policy to be looked at, as soon as it may be written."""
+        now = self.clock.seconds()
+        self.agenda.at(name, max(now, self._earliest.get(name, now)))
+
+    async def run(self) -> None:
+        """Keeps the status of every policy current, until cancelled."""
+        for name in self.views:
+            self.mark(name)
+        while True:
+            name = await self.agenda.take()
+            try:
+                await self._report(name)
+            except (Conflict, NotFound):
+                self.mark(name)  # The watch brings what is true; then it is compared again.
+            except (ApiError, NotLeader) as error:
+                _LOGGER.warning("The status of KernelHealthPolicy %s waits: %s", name, error)
+                self.agenda.at(name, self.clock.seconds() + _RETRY)
+            finally:
+                self.agenda.done(name)
+
+    async def _report(self, name: str) -> None:
+        view, policy = self.views.get(name), self.fleet.policies.get(name)
+        if view is None or policy is None:
+            return
+        now = self.clock.utc()
+        wanted = standings.status(policy, self.fleet.tally(name), view.status, now)
+        if wanted.next_window is not None:
+            wait = (wanted.next_window - now).total_seconds()
+            self.agenda.at(name, self.clock.seconds() + max(1.0, wait))
+        if standings.same(wanted, view.status):
+            return
+        self._earliest[name] = self.clock.seconds() + self.period
+        body = await self.writes.policy_status(name, view.resource_version, replacement(wanted))
+        self.views.put(kinds.policy_of(body))
+
+    def _unreadable(self, name: str, error: ValidationError) -> None:
+        _LOGGER.error("KernelHealthPolicy %s cannot be read: %s", name, error)
+        known = self.fleet.policies.get(name)
+        if known is not None:
+            self.fleet.put_policy(replace(known, problems=(f"spec: cannot be read: {error}",)))
+
+
+def _fitting(catalogue: Catalogue, spec: KernelHealthPolicySpec) -> Catalogue:
+    if catalogue.causes:
+        return catalogue
+    named = frozenset(cause for rule in spec.rules for cause in rule.match.causes)
+    return replace(catalogue, causes=named)

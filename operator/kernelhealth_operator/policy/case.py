@@ -1,0 +1,86 @@
+"""An open treatment together with all that decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kernelhealth_api.remediation import Remediation
+from kernelhealth_api.v1alpha1.finding import Finding
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import Rule
+from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationStatus, RungState
+from kernelhealth_operator.policy import match
+from kernelhealth_operator.policy.decision import SetStatus
+from kernelhealth_operator.policy.situation import Situation, Treatment
+
+PENDING = "Pending"
+"""State of an action that was not taken yet."""
+DONE = "Done"
+"""State of an action that was taken."""
+REVERTING = "Reverting"
+"""State of an action that was taken and is about to be undone by us."""
+REVERTED = "Reverted"
+"""State of an action that was taken and undone by us."""
+OVERRULED = "Overruled"
+"""State of an action that was taken and undone by a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The situation of a node whose *treatment* is open."""
+
+    situation: Situation
+    treatment: Treatment
+    remediations: Mapping[str, Remediation[Any]]
+
+    @property
+    def status(self) -> NodeRemediationStatus:
+        """How far the treatment has come."""
+        return self.treatment.status
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule that asked for the treatment, as it stands in the policy today."""
+        policy = self.situation.policy
+        if policy is None or policy.name != self.treatment.spec.policy:
+            return None
+        return match.rule_named(policy, self.treatment.spec.rule)
+
+    @property
+    def own(self) -> tuple[Finding, ...]:
+        """The findings that the treatment is for, as far as they are still reported."""
+        policy, rule, report = self.situation.policy, self.rule, self.situation.report
+        return match.own(policy, rule, report) if policy and rule and report else ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What keeps the treatment open: its own findings; once it has done something, any."""
+        policy, report = self.situation.policy, self.situation.report
+        if self.having(DONE) or self.having(REVERTING):
+            return match.unresolved(policy, report) if policy and report else ()
+        return self.own
+
+    def known(self) -> Iterator[tuple[int, Remediation[Any]]]:
+        """Yield the position and the remediation of each action of the plan that we know."""
+        for index, step in enumerate(self.treatment.spec.plan):
+            for action in step:
+                if remediation := self.remediations.get(action):
+                    yield index, remediation
+
+    def having(self, state: str) -> bool:
+        """Whether an action of the plan is in *state*."""
+        return any(rung.state == state for rung in self.status.rungs)
+
+    def changed(self, before: str, after: str) -> tuple[RungState, ...]:
+        """Return the actions of the plan, with those in state *before* now in *after*."""
+        update = {"state": after, "finished_at": self.situation.now}
+        return tuple(
+            rung.model_copy(update=update) if rung.state == before else rung
+            for rung in self.status.rungs
+        )
+
+    def write(self, **changes: object) -> SetStatus:
+        """Return the step that changes these fields of the status."""
+        status = self.status.model_copy(update=changes)
+        return SetStatus(self.treatment.name, self.treatment.resource_version, status)

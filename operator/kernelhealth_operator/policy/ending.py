@@ -1,0 +1,113 @@
+"""How a treatment ends.
+
+1. The intention is written: the actions that were taken become ``Reverting``, and ``healthySince``
+   stays only if the treatment is to end as Succeeded.
+2. The node is given back.
+3. The end is written.
+
+The first step is what tells a node that was given back by us from one that a person took back: a
+crash after the second leaves a node without our mark and an action that is ``Reverting``, which
+only the third step is missing to. If only the first happened, it is repeated: then it changes
+nothing, but is refused should the treatment have moved on since it was looked at.
+
+Where there is nothing to give back, only the end is written, after confirming that the node really
+is as it was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from kernelhealth_api.v1alpha1.noderemediation import Phase
+from kernelhealth_operator.policy.case import DONE, OVERRULED, REVERTED, REVERTING, Case
+from kernelhealth_operator.policy.decision import (
+    Announce,
+    ChangeNode,
+    Decision,
+    SetStatus,
+    Step,
+    Verdict,
+)
+from kernelhealth_operator.policy.situation import Treatment
+from kernelhealth_operator.policy.tally import under_way
+from kernelhealth_operator.policy.target import confirm, target_of
+
+
+def end(case: Case, phase: Phase, verdict: Verdict) -> Decision:
+    """Return the next steps towards ending the treatment in *phase*, for the reason in *verdict*.
+
+    *phase* is Succeeded or Cancelled.
+    """
+    steps: list[Step] = []
+    target = target_of(case.situation.node)
+    for _, remediation in reversed(tuple(case.known())):
+        change = next(iter(remediation.revert(target, case.treatment.name)), None)
+        if change is not None:
+            # One change of the node at a time: the next is made from how it is afterwards.
+            steps += [ChangeNode(change), Announce("Normal", remediation.undid, verdict.message)]
+            break
+    if not steps:
+        return replace(close(case, phase, str(verdict)), verdicts=(verdict,))
+    succeeds = phase is Phase.SUCCEEDED
+    intention = case.write(
+        phase=Phase.VERIFYING if succeeds else Phase.RUNNING,
+        healthy_since=(case.status.healthy_since or case.situation.now) if succeeds else None,
+        rungs=case.changed(DONE, REVERTING),
+        message=str(verdict),
+        waiting_for=None,
+    )
+    return Decision((intention, *steps), (verdict,))
+
+
+def close(case: Case, phase: Phase, message: str) -> Decision:
+    """Return the steps that write the end of a treatment that has nothing to give back."""
+    final = case.write(
+        phase=phase,
+        message=message,
+        waiting_for=None,
+        rungs=case.changed(REVERTING, REVERTED),
+        finished_at=case.situation.now,
+    )
+    event = "RemediationSucceeded" if phase is Phase.SUCCEEDED else "RemediationCancelled"
+    told = Announce("Normal", event, message)
+    if not under_way(case.treatment):
+        return Decision((final, told))
+    return Decision((confirm(case.situation.node), final, told))
+
+
+def overrule(case: Case, verdict: Verdict) -> Decision:
+    """Return the steps that end the treatment because a person undid what it had done.
+
+    Only our mark is taken from the node. Without the second step the next decision sees an action
+    that was taken and is undone, and comes here again.
+    """
+    target = target_of(case.situation.node)
+    changes: list[Step] = [
+        ChangeNode(change)
+        for remediation in case.remediations.values()
+        for change in remediation.revert(target, case.treatment.name)
+    ]
+    final = case.write(
+        phase=Phase.CANCELLED,
+        message=str(verdict),
+        waiting_for=None,
+        healthy_since=None,
+        rungs=case.changed(DONE, OVERRULED),
+        finished_at=case.situation.now,
+    )
+    told = Announce("Normal", "RemediationCancelled", str(verdict))
+    return Decision((*(changes or [confirm(case.situation.node)]), final, told), (verdict,))
+
+
+def gone(treatment: Treatment, message: str, now: datetime) -> SetStatus:
+    """Return the step that ends *treatment* because its node no longer exists."""
+    status = treatment.status.model_copy(
+        update={
+            "phase": Phase.CANCELLED,
+            "message": message,
+            "waiting_for": None,
+            "finished_at": now,
+        }
+    )
+    return SetStatus(treatment.name, treatment.resource_version, status)

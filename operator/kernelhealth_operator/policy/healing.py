@@ -1,0 +1,62 @@
+"""The course of a treatment that nobody objects to: act, wait until it helped, give back."""
+
+from __future__ import annotations
+
+from kernelhealth_api.v1alpha1.noderemediation import Phase
+from kernelhealth_operator.policy import ending, guards
+from kernelhealth_operator.policy.acting import act
+from kernelhealth_operator.policy.case import DONE, REVERTING, Case
+from kernelhealth_operator.policy.decision import Decision, Verdict
+from kernelhealth_operator.policy.holding import remaining
+from kernelhealth_operator.policy.target import confirm
+
+Verdicts = tuple[Verdict, ...]
+
+
+def proceed(case: Case) -> Decision:
+    """Take the next step of a treatment whose report is current and that nothing holds."""
+    verdicts = guards.ask(case.situation, guards.HOLDING)
+    if not case.findings:
+        return _recover(case, verdicts)
+    if case.status.phase is Phase.VERIFYING or case.having(REVERTING):
+        return _relapse(case, verdicts)
+    return act(case, verdicts)
+
+
+def _recover(case: Case, verdicts: Verdicts) -> Decision:
+    policy = case.situation.policy
+    if policy is None or not (case.having(DONE) or case.having(REVERTING)):
+        what = "the findings went away before anything was done"
+        return ending.end(case, Phase.CANCELLED, Verdict.no("sick", "ClearedByItself", what))
+    now, since = case.situation.now, case.status.healthy_since
+    if case.status.phase is not Phase.VERIFYING or since is None:
+        since = now
+    until = since + policy.spec.recovery.healthy_delay
+    if until <= now:
+        what = f"the findings are gone since {since:%Y-%m-%d %H:%M:%SZ}"
+        healed = Verdict("healed", ok=True, reason="Healed", message=what)
+        return ending.end(case, Phase.SUCCEEDED, healed)
+    what = f"the findings are gone; if they stay away it ends at {until:%Y-%m-%d %H:%M:%SZ}"
+    waiting = Verdict.no("healed", "HealthyDelay", what, until)
+    step = case.write(
+        phase=Phase.VERIFYING,
+        healthy_since=since,
+        waiting_for=str(waiting),
+        rungs=case.changed(REVERTING, DONE),
+    )
+    steps = (step,) if step.status != case.status else ()
+    return Decision(steps, (*verdicts, waiting), str(waiting), until)
+
+
+def _relapse(case: Case, verdicts: Verdicts) -> Decision:
+    no = remaining(case)
+    step = case.write(
+        phase=Phase.RUNNING,
+        healthy_since=None,
+        waiting_for=str(no),
+        message="the findings came back",
+        rungs=case.changed(REVERTING, DONE),
+    )
+    # What looks as if it was not given back yet may only look so from here.
+    sure = (confirm(case.situation.node),) if case.having(REVERTING) else ()
+    return Decision((*sure, step), (*verdicts, no), str(no))

@@ -1,0 +1,141 @@
+"""All that a decision about one node depends on, gathered before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kernelhealth_api.v1alpha1.finding import Finding
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
+from kernelhealth_api.v1alpha1.nodekernelhealth import Health
+from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
+
+IGNORE = "kernelhealth.io/ignore"
+"""Label of a Node that nothing shall be done to; it counts when its value is ``true``."""
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+"""Label of the Nodes that run the control plane; its value does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """As much of a Node as decisions look at.
+
+    *cordon_owner* is the value of the annotation ``kernelhealth.io/cordoned-by``: the
+    NodeRemediation that made the node unschedulable.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    labels: Mapping[str, str]
+    created: datetime
+    unschedulable: bool
+    ready: bool
+    cordon_owner: str | None = None
+    boot_id: str | None = None
+    deleting: bool = False
+
+    @property
+    def control_plane(self) -> bool:
+        """Whether the node runs the control plane."""
+        return CONTROL_PLANE in self.labels
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether somebody labelled the node so that nothing is done to it."""
+        return self.labels.get(IGNORE) == "true"
+
+    @property
+    def available(self) -> bool:
+        """Whether the node takes new pods."""
+        return self.ready and not self.unschedulable and not self.deleting
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the node's agent said last.
+
+    *silent* says that the agent has been quiet for too long by the operator's clock, which makes
+    everything else here old news. *reported_at* is when the report arrived, by that same clock.
+    *unmeasured* are the reasons whose condition is Unknown although the node has what they are
+    about (any reason of the condition but ``NotAvailable``): that they are not among the findings
+    proves nothing.
+    """
+
+    health: Health
+    findings: tuple[Finding, ...]
+    boot_id: str | None
+    silent: bool
+    reported_at: datetime
+    unmeasured: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A KernelHealthPolicy; *problems* are sentences that say why it is not Ready."""
+
+    name: str
+    created: datetime
+    generation: int
+    spec: KernelHealthPolicySpec
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """A NodeRemediation as it stands in the cluster."""
+
+    name: str
+    resource_version: str
+    created: datetime
+    spec: NodeRemediationSpec
+    status: NodeRemediationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over the nodes that one policy governs; see ``tally.share`` for one node's part.
+
+    *unavailable* are nodes that take no pods for whatever reason, with those about to be cordoned.
+    *sound* are nodes that are available, reporting and free of Critical findings.
+    *in_progress* are nodes with a treatment that has begun, *pending* those with one that waits.
+    """
+
+    nodes: int = 0
+    unavailable: int = 0
+    sound: int = 0
+    healthy: int = 0
+    warning: int = 0
+    critical: int = 0
+    unknown: int = 0
+    in_progress: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One node, what is known about it, and what is under way.
+
+    *now* is the operator's clock in UTC. *policy* is the one that governs the node. *treatment* is
+    the NodeRemediation of this node that has not ended, *recent* those that have, newest first.
+    *others* counts over the other nodes of that policy: the sum without what this node was last
+    added with, so that a newer view of the node cannot shift the sum.
+    *control_plane_treated* names the control-plane nodes of the whole cluster, whatever their
+    policy, that have a treatment under way (``tally.under_way``).
+    *matched_since* says for each rule of the policy that the report matches (``match.matching``)
+    since when it has done so without a break, by the operator's clock. *owner_missing* is true
+    only if the API server itself answered that the NodeRemediation named by the cordon annotation
+    does not exist; a cache that does not have it proves nothing.
+    """
+
+    now: datetime
+    node: Node
+    report: Report | None
+    policy: Policy | None
+    treatment: Treatment | None
+    others: Tally
+    control_plane_treated: frozenset[str]
+    recent: tuple[Treatment, ...] = ()
+    matched_since: Mapping[str, datetime] = field(default_factory=dict)
+    owner_missing: bool = False

@@ -1,0 +1,36 @@
+"""The checks that look at the other nodes: whether it is this one's turn."""
+
+from __future__ import annotations
+
+from kernelhealth_operator.policy import budget
+from kernelhealth_operator.policy.decision import Verdict
+from kernelhealth_operator.policy.situation import Situation
+
+
+def control_plane_spared(situation: Situation) -> Verdict:
+    """ControlPlaneBusy: another node of the control plane is under treatment."""
+    busy = sorted(situation.control_plane_treated - {situation.node.name})
+    if situation.node.control_plane and busy:
+        what = f"control-plane node {busy[0]} is under treatment, and they take turns"
+        return Verdict.no("control_plane_spared", "ControlPlaneBusy", what)
+    return Verdict.yes("control_plane_spared", "no other control-plane node is under treatment")
+
+
+def room_left(situation: Situation) -> Verdict:
+    """MaxUnavailable: too many nodes are out of service already."""
+    policy, others = situation.policy, situation.others
+    if policy is not None and budget.room(policy.spec.disruption, others):
+        return Verdict.yes("room_left", "one more node may be unavailable")
+    most = policy.spec.disruption.max_unavailable if policy else 0
+    what = f"no more than {most} of the policy's nodes may be unavailable at once"
+    return Verdict.no("room_left", "MaxUnavailable", what)
+
+
+def enough_sound(situation: Situation) -> Verdict:
+    """MinHealthy: too few of the other nodes are sound."""
+    policy, others = situation.policy, situation.others
+    if policy is not None and budget.sound_enough(policy.spec.disruption, others):
+        return Verdict.yes("enough_sound", "enough other nodes are healthy")
+    fewest = policy.spec.disruption.min_healthy if policy else "all"
+    what = f"at least {fewest} of the policy's nodes must stay available and healthy"
+    return Verdict.no("enough_sound", "MinHealthy", what)

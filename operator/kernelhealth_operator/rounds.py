@@ -1,0 +1,205 @@
+"""What is done when one node is looked at; every part writes only what differs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from kernelhealth_api.remediation import CORDONED_BY, Remediation
+from kernelhealth_operator import executor, gather, mirror, upkeep
+from kernelhealth_operator.answers import Answers
+from kernelhealth_operator.cluster.errors import Conflict, NotFound
+from kernelhealth_operator.cluster.views import NodeView
+from kernelhealth_operator.fleet import Clock, Fleet, Standing
+from kernelhealth_operator.history import Retention
+from kernelhealth_operator.news import News
+from kernelhealth_operator.policy.decide import abandon, decide
+from kernelhealth_operator.policy.decision import Decision
+from kernelhealth_operator.policy.situation import Treatment
+from kernelhealth_operator.troubles import Troubles
+from kernelhealth_operator.writes import Writes
+
+
+_SPARE = 0.05
+"""Seconds added to a due time; also the least time between two looks that only time asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What does not change while the operator runs.
+
+    *silence* is after how many seconds an agent counts as silent; *touch_nodes* is False for a dry
+    run.
+    """
+
+    remediations: tuple[Remediation[Any], ...]
+    retention: Retention
+    silence: float
+    touch_nodes: bool
+
+
+@dataclass(slots=True)
+class Round:
+    """Looks at one node at a time per name; decisions with steps are taken one by one."""
+
+    fleet: Fleet
+    answers: Answers
+    writes: Writes
+    executing: executor.Executing
+    news: News
+    rules: Rules
+    clock: Clock
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    _room: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def begin(self) -> None:
+        """A time of leading begins: what stands now has been said by the leader before."""
+        self.decisions.clear()
+        self.news.begin()
+
+    async def look_at(self, name: str) -> float | None:
+        """Does what is to be done about the node; returns when to look again (clock seconds).
+
+        Raises ``ApiError`` and ``NotLeader``.
+        """
+        standing, view = self.fleet.refresh(name), self.fleet.nodes.get(name)
+        if standing is None or view is None:
+            await self._gone(name)
+            return None
+        # What fails for one part is raised at the end, so that it never stops the others.
+        with Troubles() as troubles:
+            with troubles.noted():
+                await self._object(view, standing)
+            with troubles.noted():
+                self.decisions[name] = await self._treat(name)
+            decision = self.decisions.get(name, Decision())
+            with troubles.noted():
+                await self._status(name, decision)
+            with troubles.noted():
+                await self._mirror(name)
+            with troubles.noted():
+                await self._forget(name)
+            await self.news.tell(name, self.clock.utc())
+        return self._due(name, decision)
+
+    async def _object(self, view: NodeView, standing: Standing) -> None:
+        health = self.fleet.healths.get(view.name)
+        policy = self.fleet.policies.get(standing.policy or "")
+        wanted = upkeep.spec(policy)
+        if upkeep.foreign(view, health) or view.deleted is not None:
+            return
+        if upkeep.outdated(view, health, wanted):
+            body = await self.writes.health(view.name, view.uid, upkeep.wire(wanted))
+            self.answers.fold_health(body)
+
+    async def _treat(self, name: str) -> Decision:
+        """Decides and carries out; what needs room is decided and written under one lock.
+
+        Before anything is done the Node and its treatment are read live: neither a cordon nor the
+        conclusion that a person undid one ever comes from a cache that lags behind.
+        """
+        missing = await self._owner_missing(name)
+        decision = self._decide(name, missing)
+        if decision.steps:
+            async with self._room:
+                decision = await self._act(name, owner_missing=missing)
+        return decision
+
+    async def _act(self, name: str, *, owner_missing: bool) -> Decision:
+        treatment = self.fleet.open_treatment(name)
+        if treatment is not None:
+            await self.answers.treatment(treatment.name)
+        if await self.answers.node(name) is None:
+            return Decision()
+        decision, now = self._decide(name, owner_missing), self.clock.utc()
+        standing = self.fleet.standing(name)
+        if decision.steps and standing is not None:
+            subject = executor.Subject(name, standing.node.uid)
+            await self.executing.execute(subject, decision, now)
+            # What comes next follows from what was answered just now.
+            self.fleet.nudge(name)
+        return decision
+
+    def _decide(self, name: str, owner_missing: bool) -> Decision:  # noqa: FBT001
+        standing = self.fleet.refresh(name)
+        if standing is None:
+            return Decision()
+        now = self.clock.utc()
+        facts = gather.situation(self.fleet, standing, now, owner_missing=owner_missing)
+        return decide(facts, self.rules.remediations)
+
+    async def _owner_missing(self, name: str) -> bool:
+        view = self.fleet.nodes.get(name)
+        owner = "" if view is None else view.annotations.get(CORDONED_BY, "")
+        if not owner or owner in self.fleet.treatments:
+            return False
+        return await self.answers.treatment(owner) is None
+
+    async def _status(self, name: str, decision: Decision) -> None:
+        health, standing = self.fleet.healths.get(name), self.fleet.standing(name)
+        view = self.fleet.nodes.get(name)
+        if health is None or standing is None or view is None or upkeep.foreign(view, health):
+            return
+        state = upkeep.remediation(self.fleet.open_treatment(name), decision)
+        silence = self.rules.silence if standing.silent else None
+        status = upkeep.status(health, state, silence, self.clock.utc())
+        if status is None:
+            return
+        try:
+            self.answers.fold_health(await self.writes.health_status(name, health.uid, status))
+        except (Conflict, NotFound):
+            # The object was deleted or made anew: the watch tells, and then all begins again.
+            return
+
+    async def _mirror(self, name: str) -> None:
+        view, health = self.fleet.nodes.get(name), self.fleet.healths.get(name)
+        if not self.rules.touch_nodes or view is None or health is None:
+            return
+        if upkeep.foreign(view, health):
+            return
+        body = mirror.patch(view, health, self.clock.utc())
+        if body is not None:
+            self.answers.fold_node(await self.writes.node_status(name, body))
+
+    async def _gone(self, name: str) -> None:
+        """Ends the treatments of a node that is no more; their history goes with time."""
+        self.decisions.pop(name, None)
+        self.news.forget(name)
+        for one in self.fleet.treatments_of(name):
+            if one.status.phase.final or await self.answers.node(name) is not None:
+                continue
+            subject = executor.Subject(name, one.spec.node_uid)
+            now = self.clock.utc()
+            await self.executing.execute(subject, abandon(one, now), now)
+        await self._forget(name)
+
+    async def _forget(self, name: str) -> None:
+        cool_down = self._cool_down(name)
+        for one in self.rules.retention.expired(self._ended(name), self.clock.utc(), cool_down):
+            await self.writes.delete_remediation(one.name, one.resource_version)
+            self.fleet.drop_treatment(one)
+
+    def _ended(self, name: str) -> tuple[Treatment, ...]:
+        return tuple(one for one in self.fleet.treatments_of(name) if one.status.phase.final)
+
+    def _cool_down(self, name: str) -> timedelta:
+        standing = self.fleet.standing(name)
+        policy = None if standing is None else self.fleet.policies.get(standing.policy or "")
+        return timedelta(0) if policy is None else policy.spec.recovery.cool_down
+
+    def _due(self, name: str, decision: Decision) -> float | None:
+        now, seconds = self.clock.utc(), self.clock.seconds()
+        moments: list[datetime] = [
+            self.rules.retention.due(self._ended(name), self._cool_down(name))
+        ]
+        if decision.due is not None:
+            moments.append(decision.due)
+        left = min((moment - now).total_seconds() for moment in moments)
+        # A moment to spare: timestamps on the wire are cut to whole seconds.
+        due = seconds + max(0.0, left) + _SPARE
+        standing = self.fleet.standing(name)
+        if standing is not None and not standing.silent:
+            due = min(due, max(seconds + _SPARE, self.fleet.silence_due(name)))
+        return due

@@ -1,0 +1,71 @@
+"""The status of a policy: counts over its nodes, and what is to be said about the policy itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicyStatus
+from kernelhealth_api.v1alpha1.resource import Condition, ConditionStatus
+from kernelhealth_operator.policy import budget, windows
+from kernelhealth_operator.policy.situation import Policy, Tally
+
+_MESSAGE = 4096
+
+
+def status(
+    policy: Policy, tally: Tally, before: KernelHealthPolicyStatus, now: datetime
+) -> KernelHealthPolicyStatus:
+    """The status of *policy* whose nodes count *tally*; *before* is what was written last."""
+    paused = policy.spec.pause_requests
+    allowed = 0
+    if not policy.problems and not paused:
+        allowed = budget.remediations_allowed(policy.spec.disruption, tally)
+    ready = _condition(
+        "Ready",
+        "False" if policy.problems else "True",
+        ("Invalid", "; ".join(policy.problems)) if policy.problems else ("Valid", ""),
+    )
+    stopped = _condition(
+        "Paused",
+        "True" if paused else "False",
+        ("PauseRequested", "; ".join(paused)) if paused else ("NotPaused", ""),
+    )
+    return KernelHealthPolicyStatus(
+        nodes=tally.nodes,
+        healthy=tally.healthy,
+        warning=tally.warning,
+        critical=tally.critical,
+        unknown=tally.unknown,
+        remediations_allowed=allowed,
+        in_progress=tally.in_progress,
+        pending=tally.pending,
+        observed_generation=policy.generation,
+        next_window=windows.next_of(policy.spec.maintenance_windows, now),
+        conditions=tuple(_dated(one, before, policy.generation, now) for one in (ready, stopped)),
+    )
+
+
+def same(left: KernelHealthPolicyStatus, right: KernelHealthPolicyStatus) -> bool:
+    """Whether both say the same on the wire, where times have whole seconds."""
+    return left.model_dump(mode="json") == right.model_dump(mode="json")
+
+
+def _condition(kind: str, value: ConditionStatus, why: tuple[str, str]) -> Condition:
+    reason, message = why
+    # The time is set by whoever knows what was said before.
+    return Condition(
+        type=kind,
+        status=value,
+        reason=reason,
+        message=message[:_MESSAGE],
+        last_transition_time=datetime.min,  # noqa: DTZ901 - replaced below
+    )
+
+
+def _dated(
+    one: Condition, before: KernelHealthPolicyStatus, generation: int, now: datetime
+) -> Condition:
+    held = next((each for each in before.conditions if each.type == one.type), None)
+    moved = now if held is None or held.status != one.status else held.last_transition_time
+    changes = {"last_transition_time": moved, "observed_generation": generation}
+    return one.model_copy(update=changes)

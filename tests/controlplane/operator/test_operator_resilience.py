@@ -1,0 +1,102 @@
+"""What the operator outlives: its own death, another replica, and an API server that is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kernelhealth_e2e.controlplane import ControlPlane
+from kernelhealth_e2e.operators import Operator, operator
+from kernelhealth_e2e.stage import HEALTHS, LEAK, LEASES, REMEDIATIONS, Stage, auto
+
+LEASE = "kernelhealth-operator"
+
+
+async def test_what_a_killed_operator_began_another_one_ends(
+    plane: ControlPlane, stage: Stage, tmp_path: Path
+) -> None:
+    await stage.policy("workers", **auto())
+    with operator(plane.kubeconfig, tmp_path, "first") as first:
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.report("alpha", LEAK)
+        await stage.cordoned("alpha")
+        first.kill()
+
+    await stage.report("alpha")
+    with operator(plane.kubeconfig, tmp_path, "second"):
+        await stage.schedulable("alpha")
+        await stage.phase("alpha", "Succeeded")
+
+    assert len(await stage.items(REMEDIATIONS)) == 1
+
+
+async def test_of_two_replicas_one_acts_and_the_other_takes_over(
+    plane: ControlPlane, stage: Stage, tmp_path: Path
+) -> None:
+    await stage.policy("workers", **auto())
+    with (
+        operator(plane.kubeconfig, tmp_path, "first") as first,
+        operator(plane.kubeconfig, tmp_path, "second") as second,
+    ):
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.report("alpha", LEAK)
+        await stage.cordoned("alpha")
+        leader, standby = await _roles(stage, first, second)
+        idle = standby.writes()
+        leader.kill()
+        await stage.report("alpha")
+        await stage.schedulable("alpha")
+        busy = standby.writes()
+
+    assert idle == {}
+    assert busy["node"] == 1
+
+
+async def test_a_leader_that_leaves_hands_over_at_once(
+    plane: ControlPlane, stage: Stage, tmp_path: Path
+) -> None:
+    patient = {"lease_duration": "1h", "renew_deadline": "30m"}
+    with operator(plane.kubeconfig, tmp_path, "second", **patient) as second:
+        await stage.until(LEASES, LEASE, lambda one: _holder(one) == "second")
+        with operator(plane.kubeconfig, tmp_path, "third", **patient):
+            second.process.stop()
+            await stage.until(LEASES, LEASE, lambda one: _holder(one) == "third")
+            await stage.node("alpha")
+            health = await stage.until(HEALTHS, "alpha", bool)
+
+    assert health["metadata"]["name"] == "alpha"
+
+
+async def test_an_outage_of_the_api_server_is_waited_for(
+    plane: ControlPlane, stage: Stage, tmp_path: Path
+) -> None:
+    await stage.policy("workers", **auto())
+    with operator(plane.kubeconfig, tmp_path) as running:
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.until(LEASES, LEASE, lambda one: _holder(one) == "one")
+
+        plane.stop_apiserver()
+        # Its own clock tells it that the lease is lost, though nobody can answer.
+        await _until_not_leading(running)
+        plane.start_apiserver()
+        await stage.report("alpha", LEAK)
+        await stage.cordoned("alpha")
+        await stage.node("gamma")
+        await stage.until(HEALTHS, "gamma", bool)
+
+        assert running.process.is_running()
+        assert running.alive()
+
+
+async def _roles(stage: Stage, *candidates: Operator) -> tuple[Operator, Operator]:
+    lease = await stage.until(LEASES, LEASE, lambda one: bool(_holder(one)))
+    first, second = candidates
+    leads = f"operator-{_holder(lease)}" == first.process.command.name
+    return (first, second) if leads else (second, first)
+
+
+async def _until_not_leading(running: Operator) -> None:
+    running.process.await_ready(lambda: running.scrape()["kernelhealth_leader"] == 0, 60)
+
+
+def _holder(lease: dict[str, dict[str, str]]) -> str:
+    return lease.get("spec", {}).get("holderIdentity", "")

@@ -1,11 +1,11 @@
-"""A cluster without kubelets: nodes and reports are written by hand, and what follows is awaited."""
+"""A cluster without kubelets: nodes and reports are written by hand, what follows is awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -187,7 +187,7 @@ class Stage:
             raise TimeoutError(f"{path} {name or ''} did not come so far: {seen}") from error
         raise AssertionError("a watch without an end has ended")
 
-    async def _states(self, path: str, name: str | None) -> AsyncIterator[Object]:
+    async def _states(self, path: str, name: str | None) -> AsyncGenerator[Object, None]:
         selector = {"fieldSelector": f"metadata.name={name}"} if name else {}
         while True:
             try:

@@ -127,12 +127,15 @@ class ApiServer:
     def _connections(self) -> urllib3.PoolManager:
         pool = self._pool
         if pool is None:
-            try:
-                context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-            except OSError as error:
-                raise UnreachableError(f"the service account's ca.crt: {error}") from error
+            context = self._trusted() if self._url.startswith("https:") else None
             pool = self._pool = urllib3.PoolManager(maxsize=2, ssl_context=context)
         return pool
+
+    def _trusted(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        except OSError as error:
+            raise UnreachableError(f"the service account's ca.crt: {error}") from error
 
     def _forget(self) -> None:
         """Start with new connections, and certificates read anew, the next time."""

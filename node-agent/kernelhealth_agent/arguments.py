@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -18,6 +18,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_BLIND, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class _Version(argparse.Action):
+    """Prints the version; it is looked up only then, since that takes its time."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        sys.stdout.write(f"{version()}\n")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; ``command`` names the module below ``commands``."""
     made = Parser(
@@ -25,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         description="Looks at what quietly goes wrong in the kernel of a container node.",
         epilog="Settings of 'run' come from the environment: KERNELHEALTH_NODE_NAME and others.",
     )
-    made.add_argument("--version", action="version", version=version())
+    made.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, examples, fill) in _COMMANDS.items():
         epilog = "examples:\n" + "\n".join(f"  kernelhealth-agent {line}" for line in examples)
@@ -42,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
 
 def version() -> str:
     """Return the version of the installed distribution, or what stands for it in a source tree."""
+    import importlib.metadata  # noqa: PLC0415 - The probe does without.
+
     try:
         return importlib.metadata.version("kernelhealth")
     except importlib.metadata.PackageNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kernelhealth_agent.confirmation import Verdict
 from kernelhealth_agent.moments import Moment
@@ -15,22 +16,34 @@ _LONGEST_MESSAGE = 1024
 _LONGEST_NOTE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What could not be looked at: *blind* this time, *lacking* for want of a capability."""
+
+    blind: Sequence[str] = ()
+    lacking: Sequence[str] = ()
+
+
 def condition(
     look: Look,
     verdict: Verdict | None,
     findings: Sequence[Finding],
-    blind: Sequence[str],
+    sight: Sight,
     now: Moment,
 ) -> Condition:
-    """Return the condition after one look; *blind* says what could not be looked at.
+    """Return the condition after one look; *sight* says what could not be looked at.
 
     *findings* are those of this detector, worst first; *verdict* is None where the look failed.
     """
     status, reason, message = _outcome(look, verdict, findings)
+    if status == "True" and sight.lacking:
+        # What was seen is seen; but nothing can be called well by somebody who sees half of it.
+        status, reason = "Unknown", "Forbidden"
+        message = f"{message.rstrip('. ')}, but {'; '.join(sight.lacking)}"
     notes = [look.thresholds.complaint] if look.thresholds.complaint else []
-    if status == "True" and blind:
-        more = f" and {len(blind) - 1} more" if len(blind) > 1 else ""
-        notes.append(f"partly blind: {shortened(blind[0], _LONGEST_NOTE)}{more}")
+    if status == "True" and sight.blind:
+        more = f" and {len(sight.blind) - 1} more" if len(sight.blind) > 1 else ""
+        notes.append(f"partly blind: {shortened(sight.blind[0], _LONGEST_NOTE)}{more}")
     sentence = ". ".join([message.rstrip(". "), *notes]) if notes else message
     return Condition(
         type=look.detector.condition,

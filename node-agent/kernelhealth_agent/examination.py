@@ -47,7 +47,8 @@ class Outcome:
 class Examiner:
     """Examines one host again and again; *remember* returns what to keep of an inventory.
 
-    A status is made to fit into *most_bytes* on the wire.
+    A status is made to fit into *most_bytes* on the wire; *lacking* says which capabilities the
+    process does without, and what it cannot see for that.
     """
 
     rounds: Rounds
@@ -56,6 +57,7 @@ class Examiner:
     identity: Identity
     version: str
     most_bytes: int = report.MOST_BYTES
+    lacking: tuple[str, ...] = ()
 
     def examine(
         self,
@@ -72,7 +74,7 @@ class Examiner:
             if look.failure is None
         }
         found = {look.detector.name: _findings(look, verdicts, moment) for look in made.looks}
-        judged = _conditions(made, verdicts, found, knowledge)
+        judged = self._conditions(made, verdicts, found, knowledge)
         suspected = _suspected(verdicts)
         about: dict[str, str | datetime | None] = {
             "agent_version": self.version,
@@ -91,6 +93,22 @@ class Examiner:
             suspected=suspected,
             due=min((v.due for v in verdicts.values() if v.due is not None), default=None),
         )
+
+    def _conditions(
+        self,
+        made: Round,
+        verdicts: Mapping[str, Verdict],
+        found: Mapping[str, list[Finding]],
+        knowledge: Knowledge,
+    ) -> list[Condition]:
+        blind = made.inventory.blind if made.inventory is not None else ()
+        sight = conditions.Sight(blind, self.lacking)
+        judged = []
+        for look in made.looks:
+            name = look.detector.name
+            new = conditions.condition(look, verdicts.get(name), found[name], sight, made.moment)
+            judged.append(conditions.settled(new, knowledge.conditions))
+        return judged
 
     def _learned(
         self,
@@ -120,21 +138,6 @@ def _findings(look: Look, verdicts: Mapping[str, Verdict], moment: Moment) -> li
         return []
     setting = findings.Setting(look.thresholds.params, moment, verdict.watch.since)
     return findings.fold(verdict.confirmed, setting)
-
-
-def _conditions(
-    made: Round,
-    verdicts: Mapping[str, Verdict],
-    found: Mapping[str, list[Finding]],
-    knowledge: Knowledge,
-) -> list[Condition]:
-    blind = made.inventory.blind if made.inventory is not None else ()
-    judged = []
-    for look in made.looks:
-        name = look.detector.name
-        new = conditions.condition(look, verdicts.get(name), found[name], blind, made.moment)
-        judged.append(conditions.settled(new, knowledge.conditions))
-    return judged
 
 
 def _suspected(verdicts: Mapping[str, Verdict]) -> dict[str, int]:

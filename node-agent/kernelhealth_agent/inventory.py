@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from kernelhealth_agent import attribution, claims, errors, namespace_files
+from kernelhealth_agent import attribution, claims, errors, namespace_files, uplinks
 from kernelhealth_agent.hosts import Host, Task
 from kernelhealth_agent.kernel import rtnetlink
 from kernelhealth_agent.kernel.namespaces import Inventory, Mount, Namespace, Remembered
@@ -44,11 +44,13 @@ def take(
     own = spaces.pop(host_inode, Namespace(host_inode))
     if thorough or before - _reached(own, spaces) or _out_of_sight(memory, spaces):
         own, spaces = _with_descriptors(host, own, spaces)
+    links = rtnetlink.links(host.dump(rtnetlink.links_request()), "netlink links")
     ids = before
     if before - _reached(own, spaces):
         spaces, sealed = namespace_files.opened(host, spaces, memory)
         blind += claims.doubts(host, tasks, sealed)
         ids = claims.unless_sealed(before, _reached(own, spaces), sealed, memory)
+        ids -= uplinks.outside(host, links)
     places = places or attribution.Places()
     pods, named = attribution.pods(host, places), attribution.named(host, places)
     return Inventory(
@@ -60,7 +62,7 @@ def take(
             for inode, space in spaces.items()
         },
         nsids=frozenset(ids & _known_ids(host)) - {own.nsid},
-        links=rtnetlink.links(host.dump(rtnetlink.links_request()), "netlink links"),
+        links=links,
         pods=pods or {},
         pods_known=pods is not None,
         memory=memory,

@@ -44,6 +44,7 @@ def examiner(
         identity=identity.identify(host),
         version=arguments.version(),
         most_bytes=most_bytes,
+        lacking=lacking() if isinstance(host, LiveHost) else (),
     )
 
 

@@ -33,11 +33,6 @@ class Failure:
     reason: str
     message: str
 
-    @property
-    def expected(self) -> bool:
-        """Whether the host simply has no such thing, which is no reason to worry."""
-        return self.reason == "NotAvailable"
-
 
 @dataclass(frozen=True, slots=True)
 class Look:

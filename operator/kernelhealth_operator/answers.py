@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -51,8 +52,12 @@ class Answers:
         return view
 
     def fold_health(self, body: Json) -> None:
-        """Takes in a NodeKernelHealth that was answered to a write."""
-        self.fleet.put_health(kinds.health_of(body))
+        """Takes in a NodeKernelHealth that was answered to a write, if it fits its schema.
+
+        The watch tells about one that does not, and its agent counts as silent.
+        """
+        with contextlib.suppress(ValidationError):
+            self.fleet.put_health(kinds.health_of(body))
 
     def fold_treatment(self, body: Json) -> Treatment | None:
         """Takes in a NodeRemediation that was answered; None where it does not fit its schema."""

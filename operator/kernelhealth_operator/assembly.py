@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from kernelhealth_api import registry
 from kernelhealth_api.remediation import Remediation
 from kernelhealth_operator import catalogue, kinds, metrics, probes, remediations
 from kernelhealth_operator.agenda import Agenda
 from kernelhealth_operator.answers import Answers
+from kernelhealth_operator.archive import Archive
 from kernelhealth_operator.cluster.leadership import Leadership
 from kernelhealth_operator.cluster.lease import LeaseLock, LeaseTiming
 from kernelhealth_operator.cluster.session import ApiSession
@@ -18,14 +21,15 @@ from kernelhealth_operator.cluster.watch import NarrowWatch
 from kernelhealth_operator.events import Announcer, TokenBucket
 from kernelhealth_operator.executor import DryRun, Executor
 from kernelhealth_operator.feeds import Feeds
-from kernelhealth_operator.fleet import Clock, Fleet, Listener
+from kernelhealth_operator.fleet import Clock, Fleet
+from kernelhealth_operator.headcount import Listener
 from kernelhealth_operator.history import Retention
 from kernelhealth_operator.news import News
 from kernelhealth_operator.policies import Policies
 from kernelhealth_operator.reconcile import Reconciler
 from kernelhealth_operator.rounds import Round, Rules
 from kernelhealth_operator.settings import Settings
-from kernelhealth_operator.shell import Shell
+from kernelhealth_operator.shell import Heard, Shell
 from kernelhealth_operator.silence import Hearing
 from kernelhealth_operator.writes import Writes
 
@@ -35,59 +39,22 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     actions = registry.load(remediations, "REMEDIATION", Remediation)
     known = catalogue.shipped(actions)
     clock = Clock(lambda: datetime.now(UTC), time.monotonic)
-    agenda, hearing = Agenda(clock.seconds), Hearing(settings.silence.total_seconds())
+    agenda, standings = Agenda(clock.seconds), Agenda(clock.seconds)
+    hearing = Hearing(settings.silence.total_seconds())
     # The counts of a policy move with its nodes, and its standing is told by who knows the counts.
     listener = Listener(agenda.add, lambda name: policies.mark(name))  # noqa: PLW0108
-    fleet = Fleet(clock, hearing, listener)
-    fleet.unmeasurable = known.reasons
+    nodes, healths = NarrowWatch(session, kinds.nodes()), NarrowWatch(session, kinds.healths())
+    unreadable = healths.holdings.unreadable
+    fleet = Fleet(clock, hearing, listener, known.reasons, unreadable)
     leadership = Leadership(_lock(settings, session))
     writes = Writes(session, leadership.fence)
-    policies = Policies(
-        fleet,
-        Agenda(clock.seconds),
-        writes,
-        known.catalogue,
-        clock,
-        settings.status_period.total_seconds(),
-    )
-    bucket = TokenBucket(settings.events_burst, settings.events_per_minute / 60, clock.seconds)
-    announcer = Announcer(writes, settings.identity, bucket, clock.seconds)
-    answers = Answers(session, fleet)
-    round_ = Round(
-        fleet,
-        answers,
-        writes,
-        DryRun() if settings.dry_run else Executor(writes, answers, announcer),
-        News(fleet, announcer),
-        Rules(
-            actions,
-            Retention(settings.history_limit, settings.history_ttl),
-            settings.silence.total_seconds(),
-            touch_nodes=not settings.dry_run,
-        ),
-        clock,
-    )
+    period = settings.status_period.total_seconds()
+    policies = Policies(fleet, standings, writes, known.catalogue, clock, period)
+    announcer = _announcer(settings, writes, clock)
+    round_ = _round(settings, actions, Answers(session, fleet), writes, announcer, clock)
     measurements = metrics.Measurements(clock.seconds)
-    nodes, healths = NarrowWatch(session, kinds.nodes()), NarrowWatch(session, kinds.healths())
-    pulse = probes.Pulse(clock.seconds, last=clock.seconds())
-    measurements.registry.register(
-        metrics.Snapshot(
-            metrics.Sources(
-                fleet=fleet,
-                decisions=round_.decisions,
-                waiting=lambda: len(agenda),
-                leading=leadership.is_leader,
-                heard={
-                    "Node": lambda: clock.seconds() - nodes.last_heard,
-                    "NodeKernelHealth": lambda: clock.seconds() - healths.last_heard,
-                },
-                lag=lambda: pulse.lag,
-                writes=writes.counters.sent,
-                events=lambda: (announcer.raised, announcer.dropped),
-            )
-        )
-    )
-    return Shell(
+    jitter, workers = random.random, settings.workers
+    shell = Shell(
         settings=settings,
         nodes=nodes,
         healths=healths,
@@ -96,11 +63,54 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
         hearing=hearing,
         feeds=Feeds(session, fleet, policies),
         policies=policies,
-        reconciler=Reconciler(
-            fleet, agenda, round_, measurements, clock, random.random, settings.workers
-        ),
-        pulse=pulse,
+        reconciler=Reconciler(fleet, agenda, round_, measurements, clock, jitter, workers),
+        pulse=probes.Pulse(clock.seconds, last=clock.seconds()),
         measurements=measurements,
+    )
+    measurements.registry.register(metrics.Snapshot(_sources(shell, agenda, writes, announcer)))
+    return shell
+
+
+def _announcer(settings: Settings, writes: Writes, clock: Clock) -> Announcer:
+    bucket = TokenBucket(settings.events_burst, settings.events_per_minute / 60, clock.seconds)
+    return Announcer(writes, settings.identity, bucket, clock.seconds)
+
+
+def _round(  # noqa: PLR0913, PLR0917 - each used once, here
+    settings: Settings,
+    actions: tuple[Remediation[Any], ...],
+    answers: Answers,
+    writes: Writes,
+    announcer: Announcer,
+    clock: Clock,
+) -> Round:
+    retention = Retention(settings.history_limit, settings.history_ttl)
+    silence = settings.silence.total_seconds()
+    return Round(
+        fleet=answers.fleet,
+        answers=answers,
+        writes=writes,
+        executing=DryRun() if settings.dry_run else Executor(writes, answers, announcer),
+        news=News(answers.fleet, announcer),
+        archive=Archive(answers.fleet, writes, retention),
+        rules=Rules(actions, silence, touch_nodes=not settings.dry_run),
+        clock=clock,
+    )
+
+
+def _sources(shell: Shell, agenda: Agenda, writes: Writes, announcer: Announcer) -> metrics.Sources:
+    watches: Mapping[str, Heard] = {"Node": shell.nodes, "NodeKernelHealth": shell.healths}
+    return metrics.Sources(
+        fleet=shell.fleet,
+        decisions=shell.reconciler.round.decisions,
+        waiting=lambda: len(agenda),
+        leading=shell.leadership.is_leader,
+        silences=lambda: {
+            kind: time.monotonic() - watch.last_heard for kind, watch in watches.items()
+        },
+        lag=lambda: shell.pulse.lag,
+        writes=writes.counters.sent,
+        events=lambda: (announcer.raised, announcer.dropped),
     )
 
 

@@ -38,7 +38,7 @@ class Executing(Protocol):
     """Whoever takes decisions and carries them out, or does as if."""
 
     async def execute(self, node: Subject, decision: Decision, now: datetime) -> bool:
-        """Carries out the steps; False when one was refused and all is to be decided anew."""
+        """Carries out the steps; returns whether to decide anew at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Executor:
             except (Conflict, NotFound) as error:
                 _LOGGER.info("A step on Node %s was refused, deciding anew: %s", node.name, error)
                 await self._read_again(node, step)
-                return False
+                break
         return True
 
     async def _step(self, node: Subject, step: Step, now: datetime) -> None:
@@ -108,7 +108,7 @@ class DryRun:
             self.would[node.name] = decision
             names = ", ".join(type(step).__name__ for step in decision.steps)
             _LOGGER.info("Dry run: Node %s would be given %s", node.name, names)
-        return True
+        return False
 
 
 def wire(part: BaseModel) -> dict[str, Any]:

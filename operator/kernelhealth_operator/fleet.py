@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from kernelhealth_operator.cluster.views import NodeView
-from kernelhealth_operator.kinds import HealthView
+from kernelhealth_operator.headcount import Headcount, Listener, Standing
+from kernelhealth_operator.held import HealthView
 from kernelhealth_operator.policy import match, select
 from kernelhealth_operator.policy import tally as counts
-from kernelhealth_operator.policy.situation import Node, Policy, Report, Tally, Treatment
-from kernelhealth_operator.reports import UNMEASURABLE, node_of_view, report_of
+from kernelhealth_operator.policy.situation import Policy, Report, Treatment
+from kernelhealth_operator.reports import node_of_view, report_of
 from kernelhealth_operator.shelf import Shelf
 from kernelhealth_operator.silence import Arrival, Hearing, arrive
 
@@ -24,38 +25,28 @@ class Clock:
     seconds: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What follows from all that is known about one node."""
-
-    node: Node
-    report: Report | None
-    policy: str | None
-    share: Tally
-    silent: bool
-    matched_since: Mapping[str, datetime] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Who is told: *node* has something to look at again, the counts of *policy* have moved."""
-
-    node: Callable[[str], None]
-    policy: Callable[[str], None]
-
-
 class Fleet:
     """Nodes, their reports, policies and treatments, and what follows from them.
 
     Whatever comes in, a watch event or the answer to a write, goes through the same ``put``: what
     is older than what is known changes nothing. Nothing here is ever written to the cluster.
+    *reasons* says for each type of condition which reasons of findings it stands for; *unreadable*
+    are the nodes whose newest report does not fit the schema.
     """
 
-    def __init__(self, clock: Clock, hearing: Hearing, listener: Listener) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        hearing: Hearing,
+        listener: Listener,
+        reasons: Mapping[str, frozenset[str]],
+        unreadable: Container[str] = (),
+    ) -> None:
         self._clock = clock
         self._hearing = hearing
         self._listener = listener
-        self.unmeasurable: Mapping[str, frozenset[str]] = UNMEASURABLE
+        self._reasons = reasons
+        self._unreadable = unreadable
         self.nodes: Shelf[NodeView] = Shelf()
         self.healths: Shelf[HealthView] = Shelf()
         self.treatments: Shelf[Treatment] = Shelf()
@@ -63,9 +54,7 @@ class Fleet:
         self._treated: dict[str, dict[str, None]] = {}
         self._arrivals: dict[str, Arrival] = {}
         self._standings: dict[str, Standing] = {}
-        self._tallies: dict[str | None, Tally] = {}
-        self._pending: dict[str | None, dict[str, None]] = {}
-        self.control_plane_treated: set[str] = set()
+        self.headcount = Headcount(listener)
 
     @property
     def policies(self) -> Mapping[str, Policy]:
@@ -83,14 +72,6 @@ class Fleet:
     def standings(self) -> Iterable[Standing]:
         """What follows for each node."""
         return self._standings.values()
-
-    def tally(self, policy: str | None) -> Tally:
-        """The counts over the nodes that *policy* governs."""
-        return self._tallies.get(policy, Tally())
-
-    def others(self, standing: Standing) -> Tally:
-        """The counts over the other nodes of the same policy: without what this one added."""
-        return counts.subtract(self.tally(standing.policy), standing.share)
 
     def treatments_of(self, name: str) -> tuple[Treatment, ...]:
         """All treatments of a node, newest first."""
@@ -178,7 +159,7 @@ class Fleet:
             self._arrivals.pop(name, None)
         else:
             self._standings[name] = after
-        self._count(name, before, after)
+        self.headcount.move(name, before, after)
         return after
 
     def _resolve(self, policy: str) -> None:
@@ -197,8 +178,9 @@ class Fleet:
         seconds, now = self._clock.seconds(), self._clock.utc()
         arrival = arrive(self._arrivals.get(name), view.uid, health, seconds, now)
         self._arrivals[name] = arrival
-        silent = self._hearing.silent(arrival, seconds)
-        report = report_of(health, silent, arrival.time, self.unmeasurable)
+        # What was sent last could not be read: what is held is old news.
+        silent = self._hearing.silent(arrival, seconds) or name in self._unreadable
+        report = report_of(health, silent, arrival.time, self._reasons)
         policy = select.select(self._policies.values(), node.labels).policy
         share = counts.share(node, report, self.open_treatment(name))
         matched = self._matched(name, policy, report, now)
@@ -218,48 +200,3 @@ class Fleet:
         if policy is None or report is None or report.silent:
             return since
         return {rule: since.get(rule, now) for rule in match.matching(policy, report)}
-
-    def _count(self, name: str, before: Standing | None, after: Standing | None) -> None:
-        if before is not None and after is not None:
-            unchanged = before.policy == after.policy and before.share == after.share
-            if unchanged and before.node.control_plane == after.node.control_plane:
-                return
-        for standing, change in ((before, counts.subtract), (after, counts.add)):
-            if standing is not None:
-                old = self._tallies.get(standing.policy, Tally())
-                self._tallies[standing.policy] = change(old, standing.share)
-        self.control_plane_treated.discard(name)
-        if after is not None and after.node.control_plane and after.share.in_progress:
-            self.control_plane_treated.add(name)
-        self._queue(name, before, after)
-
-    def _queue(self, name: str, before: Standing | None, after: Standing | None) -> None:
-        """Wakes those who wait for room, and notes whether this node waits itself."""
-        if before is not None:
-            self._pending.get(before.policy, {}).pop(name, None)
-        for standing in (before, after):
-            if standing is not None and standing.policy is not None:
-                self._listener.policy(standing.policy)
-            if standing is not None and _made_room(before, after):
-                self._wake(standing)
-        if after is not None and after.share.pending:
-            self._pending.setdefault(after.policy, {})[name] = None
-
-    def _wake(self, standing: Standing) -> None:
-        everywhere = standing.node.control_plane
-        groups = self._pending.values() if everywhere else [self._pending.get(standing.policy, {})]
-        for waiting in groups:
-            for name in waiting:
-                self._listener.node(name)
-
-
-def _made_room(before: Standing | None, after: Standing | None) -> bool:
-    """Whether somebody who had to wait might go on after this change of one node."""
-    if before is None or after is None or before.policy != after.policy:
-        return True
-    old, new = before.share, after.share
-    return (
-        new.unavailable < old.unavailable
-        or new.sound > old.sound
-        or new.in_progress < old.in_progress
-    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from kernelhealth_operator.fleet import Fleet, Standing
+from kernelhealth_operator.fleet import Fleet
+from kernelhealth_operator.headcount import Standing
 from kernelhealth_operator.policy.situation import Situation
 
 
@@ -21,8 +22,8 @@ def situation(fleet: Fleet, standing: Standing, now: datetime, *, owner_missing:
         report=standing.report,
         policy=None if standing.policy is None else policies.get(standing.policy),
         treatment=fleet.open_treatment(name),
-        others=fleet.others(standing),
-        control_plane_treated=frozenset(fleet.control_plane_treated),
+        others=fleet.headcount.others(standing),
+        control_plane_treated=fleet.headcount.control_plane_treated,
         recent=tuple(one for one in fleet.treatments_of(name) if one.status.phase.final),
         matched_since=standing.matched_since,
         owner_missing=owner_missing,

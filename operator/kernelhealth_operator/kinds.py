@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from kernelhealth_api.v1alpha1 import API_VERSION
-from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     KernelHealthPolicySpec,
     KernelHealthPolicyStatus,
 )
 from kernelhealth_api.v1alpha1.nodekernelhealth import (
-    Health,
     NodeKernelHealthSpec,
     NodeKernelHealthStatus,
-    RemediationState,
 )
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
 from kernelhealth_operator.cluster.envelope import NarrowMetadata, NarrowObject
 from kernelhealth_operator.cluster.kinds import Kind
 from kernelhealth_operator.cluster.views import NodeModel, NodeView, view_of
+from kernelhealth_operator.held import HealthView, PolicyView, Reading
 from kernelhealth_operator.policy.situation import Treatment
 
 NODES = "/api/v1/nodes"
@@ -36,51 +33,6 @@ EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 
 MIRRORED = "kernelhealth.io/mirrored-conditions"
 """Annotation of a Node: the condition types that were mirrored onto it, with commas between."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One condition of a report; *changed* is when its status last changed."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    changed: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HealthView:
-    """What the operator holds of a NodeKernelHealth; *stamp* is the agent's own time of writing.
-
-    The stamp is only ever compared for being another one: node clocks drift.
-    """
-
-    name: str
-    uid: str
-    resource_version: str = field(compare=False)
-    owner_uid: str | None
-    spec: NodeKernelHealthSpec
-    health: Health
-    problems: str
-    readings: tuple[Reading, ...]
-    findings: tuple[Finding, ...]
-    boot_id: str | None
-    stamp: datetime | None
-    remediation: RemediationState | None
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyView:
-    """A KernelHealthPolicy as it stands in the cluster."""
-
-    name: str
-    uid: str
-    resource_version: str = field(compare=False)
-    created: datetime
-    generation: int
-    spec: KernelHealthPolicySpec
-    status: KernelHealthPolicyStatus
 
 
 class _Owner(BaseModel):

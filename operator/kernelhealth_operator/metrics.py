@@ -64,7 +64,7 @@ class Sources:
     decisions: Mapping[str, Decision]
     waiting: Callable[[], int]
     leading: Callable[[], bool]
-    heard: Mapping[str, Callable[[], float]]
+    silences: Callable[[], Mapping[str, float]]
     lag: Callable[[], float]
     writes: Mapping[str, int]
     events: Callable[[], tuple[int, int]]
@@ -118,7 +118,7 @@ class Snapshot(Collector):
         sources = self.sources
         leader = {(): float(sources.leading())}
         yield _gauge("kernelhealth_leader", "1 for the replica that acts.", (), leader)
-        ages = {(kind,): age() for kind, age in sources.heard.items()}
+        ages = {(kind,): age for kind, age in sources.silences().items()}
         text = "Seconds since the last byte of each watch."
         yield _gauge("kernelhealth_watch_silence_seconds", text, ("kind",), ages)
         lag = {(): sources.lag()}

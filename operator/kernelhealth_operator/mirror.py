@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kernelhealth_operator.cluster.views import NodeView
-from kernelhealth_operator.kinds import MIRRORED, HealthView, Reading
+from kernelhealth_operator.held import HealthView, Reading
+from kernelhealth_operator.kinds import MIRRORED
 
 _MESSAGE = 1024
 _KUBERNETES = frozenset(

@@ -9,7 +9,8 @@ from typing import Literal
 
 from kernelhealth_api.v1alpha1.finding import Finding, Severity
 from kernelhealth_operator.events import Announcer, Notice
-from kernelhealth_operator.fleet import Fleet, Standing
+from kernelhealth_operator.fleet import Fleet
+from kernelhealth_operator.headcount import Standing
 from kernelhealth_operator.silence import AGENT_SILENT
 
 

@@ -15,7 +15,7 @@ from kernelhealth_operator.agenda import Agenda
 from kernelhealth_operator.cluster.errors import ApiError, Conflict, NotFound, NotLeader
 from kernelhealth_operator.executor import replacement
 from kernelhealth_operator.fleet import Clock, Fleet
-from kernelhealth_operator.kinds import PolicyView
+from kernelhealth_operator.held import PolicyView
 from kernelhealth_operator.policy.problems import Catalogue, problems
 from kernelhealth_operator.policy.situation import Policy
 from kernelhealth_operator.shelf import Shelf
@@ -87,7 +87,7 @@ class Policies:
         if view is None or policy is None:
             return
         now = self.clock.utc()
-        wanted = standings.status(policy, self.fleet.tally(name), view.status, now)
+        wanted = standings.status(policy, self.fleet.headcount.tally(name), view.status, now)
         if wanted.next_window is not None:
             wait = (wanted.next_window - now).total_seconds()
             self.agenda.at(name, self.clock.seconds() + max(1.0, wait))

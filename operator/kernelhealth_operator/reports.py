@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 from kernelhealth_api.remediation import CORDONED_BY
 from kernelhealth_operator.cluster.views import NodeView
-from kernelhealth_operator.kinds import HealthView
+from kernelhealth_operator.held import HealthView
 from kernelhealth_operator.policy.situation import Node, Report
-
-UNMEASURABLE: Mapping[str, frozenset[str]] = MappingProxyType({})
-"""No condition known: nothing is taken to be unmeasured but what the report itself lacks."""
 
 NOT_AVAILABLE = "NotAvailable"
 """Reason of a condition about something that the node does not have at all."""

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from kernelhealth_api.remediation import CORDONED_BY, Remediation
 from kernelhealth_operator import executor, gather, mirror, upkeep
 from kernelhealth_operator.answers import Answers
+from kernelhealth_operator.archive import Archive
 from kernelhealth_operator.cluster.errors import Conflict, NotFound
 from kernelhealth_operator.cluster.views import NodeView
-from kernelhealth_operator.fleet import Clock, Fleet, Standing
-from kernelhealth_operator.history import Retention
+from kernelhealth_operator.fleet import Clock, Fleet
+from kernelhealth_operator.headcount import Standing
 from kernelhealth_operator.news import News
 from kernelhealth_operator.policy.decide import abandon, decide
 from kernelhealth_operator.policy.decision import Decision
-from kernelhealth_operator.policy.situation import Treatment
 from kernelhealth_operator.troubles import Troubles
 from kernelhealth_operator.writes import Writes
-
 
 _SPARE = 0.05
 """Seconds added to a due time; also the least time between two looks that only time asks for."""
@@ -35,7 +33,6 @@ class Rules:
     """
 
     remediations: tuple[Remediation[Any], ...]
-    retention: Retention
     silence: float
     touch_nodes: bool
 
@@ -49,6 +46,7 @@ class Round:
     writes: Writes
     executing: executor.Executing
     news: News
+    archive: Archive
     rules: Rules
     clock: Clock
     decisions: dict[str, Decision] = field(default_factory=dict)
@@ -80,7 +78,7 @@ class Round:
             with troubles.noted():
                 await self._mirror(name)
             with troubles.noted():
-                await self._forget(name)
+                await self.archive.clean(name, self.clock.utc())
             await self.news.tell(name, self.clock.utc())
         return self._due(name, decision)
 
@@ -117,9 +115,9 @@ class Round:
         standing = self.fleet.standing(name)
         if decision.steps and standing is not None:
             subject = executor.Subject(name, standing.node.uid)
-            await self.executing.execute(subject, decision, now)
-            # What comes next follows from what was answered just now.
-            self.fleet.nudge(name)
+            if await self.executing.execute(subject, decision, now):
+                # What comes next follows from what was answered just now.
+                self.fleet.nudge(name)
         return decision
 
     def _decide(self, name: str, owner_missing: bool) -> Decision:  # noqa: FBT001
@@ -173,27 +171,11 @@ class Round:
             subject = executor.Subject(name, one.spec.node_uid)
             now = self.clock.utc()
             await self.executing.execute(subject, abandon(one, now), now)
-        await self._forget(name)
-
-    async def _forget(self, name: str) -> None:
-        cool_down = self._cool_down(name)
-        for one in self.rules.retention.expired(self._ended(name), self.clock.utc(), cool_down):
-            await self.writes.delete_remediation(one.name, one.resource_version)
-            self.fleet.drop_treatment(one)
-
-    def _ended(self, name: str) -> tuple[Treatment, ...]:
-        return tuple(one for one in self.fleet.treatments_of(name) if one.status.phase.final)
-
-    def _cool_down(self, name: str) -> timedelta:
-        standing = self.fleet.standing(name)
-        policy = None if standing is None else self.fleet.policies.get(standing.policy or "")
-        return timedelta(0) if policy is None else policy.spec.recovery.cool_down
+        await self.archive.clean(name, self.clock.utc())
 
     def _due(self, name: str, decision: Decision) -> float | None:
         now, seconds = self.clock.utc(), self.clock.seconds()
-        moments: list[datetime] = [
-            self.rules.retention.due(self._ended(name), self._cool_down(name))
-        ]
+        moments = [self.archive.due(name)]
         if decision.due is not None:
             moments.append(decision.due)
         left = min((moment - now).total_seconds() for moment in moments)

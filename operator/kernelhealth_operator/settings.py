@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     @property
     def silence(self) -> timedelta:
         """How long a node may go without a report before its health is Unknown."""
-        return self.silent_after or self.refresh_period * self.missed_refreshes
+        if self.silent_after is not None:
+            return self.silent_after
+        return self.refresh_period * self.missed_refreshes
 
     @model_validator(mode="after")
     def _lease_times_fit(self) -> Self:

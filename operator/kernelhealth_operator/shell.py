@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from kernelhealth_operator import metrics, probes
 from kernelhealth_operator.cluster.backoff import Backoff
@@ -17,7 +18,8 @@ from kernelhealth_operator.cluster.views import NodeModel, NodeView
 from kernelhealth_operator.cluster.watch import NarrowWatch
 from kernelhealth_operator.feeds import Feeds, follow
 from kernelhealth_operator.fleet import Fleet
-from kernelhealth_operator.kinds import HealthModel, HealthView
+from kernelhealth_operator.held import HealthView
+from kernelhealth_operator.kinds import HealthModel
 from kernelhealth_operator.policies import Policies
 from kernelhealth_operator.reconcile import Reconciler
 from kernelhealth_operator.settings import Settings
@@ -26,6 +28,12 @@ from kernelhealth_operator.silence import Hearing
 _LOGGER = logging.getLogger(__name__)
 _SWEEP_SECONDS = 300.0
 _SWEEP_BACKOFF = Backoff(first=0.5, most=15.0)
+
+
+class Heard(Protocol):
+    """A watch, as far as it says when (monotonic seconds) it last heard something."""
+
+    last_heard: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kernelhealth_operator.kinds import HealthView
+from kernelhealth_operator.held import HealthView
 
 AGENT_SILENT = "AgentSilent"
 """Reason of the conditions of a node that nobody reports on any more."""

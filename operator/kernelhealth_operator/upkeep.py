@@ -13,7 +13,7 @@ from kernelhealth_api.v1alpha1.nodekernelhealth import (
     RemediationState,
 )
 from kernelhealth_operator.cluster.views import NodeView
-from kernelhealth_operator.kinds import HealthView, Reading
+from kernelhealth_operator.held import HealthView, Reading
 from kernelhealth_operator.policy.decision import Decision
 from kernelhealth_operator.policy.situation import Policy, Treatment
 from kernelhealth_operator.silence import AGENT_SILENT, marked

@@ -124,7 +124,7 @@ def test_a_leak_is_suspected_because_the_kernel_told_of_it(tmp_path: Path) -> No
             )
 
 
-def test_an_agent_that_is_killed_goes_on_with_its_suspicion(tmp_path: Path) -> None:
+def test_a_restarted_agent_goes_on_with_its_suspicion(tmp_path: Path) -> None:
     with leak():
         with agent(tmp_path) as first:
             first.until(first.suspects, "suspicion of the leak")

@@ -66,7 +66,9 @@ class RungState(Resource):
     """How far one action of the plan has come."""
 
     action: str = Field(description="The action.")
-    state: str = Field(description="Pending, Done, Reverted or Failed.")
+    state: str = Field(
+        description="Pending, Done, Reverting, Reverted, Failed, or Overruled by a person."
+    )
     started_at: Timestamp | None = Field(None, description="When it was begun.")
     finished_at: Timestamp | None = Field(None, description="When it was done or given up.")
     message: str = Field("", description="What was done, or what stood against it.")

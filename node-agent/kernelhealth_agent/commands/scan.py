@@ -58,8 +58,9 @@ def looked(examiner: Examiner, chosen: dict[str, Thresholds], *, wait: bool) -> 
 
 def exit_code(outcome: Outcome) -> int:
     """Return 2 where the look was not whole, else 1 for findings above Info, else 0."""
-    failures = [look.failure for look in outcome.round.looks if look.failure is not None]
-    if len(failures) == len(outcome.round.looks) or not all(f.expected for f in failures):
+    unknown = [c for c in outcome.status.conditions if c.status == "Unknown"]
+    expected = all(condition.reason == "NotAvailable" for condition in unknown)
+    if len(unknown) == len(outcome.status.conditions) or not expected:
         return EXIT_BLIND
     if outcome.status.health in {Health.CRITICAL, Health.WARNING}:
         return EXIT_FINDINGS

@@ -10,23 +10,10 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from kernelhealth_agent.kernel.netlink import Request
+
 LARGEST = 1 << 20
 """Bytes read of one file at the most; files of procfs have no size to ask for beforehand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One netlink question; *name* is what a recording calls the answer.
-
-    *protocol* is the netlink family (0 NETLINK_ROUTE, 12 NETLINK_NETFILTER), *body* all that
-    follows the header, *dump* asks for every object there is.
-    """
-
-    name: str
-    protocol: int
-    kind: int
-    body: bytes
-    dump: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ import struct
 from collections.abc import Container, Iterator, Sequence
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request, SocketHolder, files, holders, sockets
+from kernelhealth_agent.hosts import SocketHolder, files, holders, sockets
 from kernelhealth_agent.kernel import netlink, rtnetlink
+from kernelhealth_agent.kernel.netlink import Request
 
 _NSFS_MAGIC = 0x6E736673
 _SHRINKABLE = {"net_namespace"}

@@ -58,10 +58,12 @@ def descriptors(directories: Iterable[str], own: int | None) -> list[Descriptor]
         for number in numbers:
             try:
                 target = readlink(f"{open_files}/{number}")
+                if target.startswith("net:["):
+                    found.append(Descriptor(pid, int(number), int(target[5:-1])))
             except OSError:
                 continue
-            if target.startswith("net:["):
-                found.append(Descriptor(pid, int(number), int(target[5:-1])))
+            except ValueError as error:
+                raise errors.UnreadableError(f"proc/{pid}/fd/{number}", str(error)) from error
     return found
 
 

@@ -13,7 +13,8 @@ import json
 from collections.abc import Container, Sequence
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request, SocketHolder, files
+from kernelhealth_agent.hosts import SocketHolder, files
+from kernelhealth_agent.kernel.netlink import Request
 
 NAMESPACES = "netlink/namespaces.json"
 
@@ -28,14 +29,18 @@ class RecordedHost(files.Files):
             return {}
         except ValueError as error:
             raise errors.UnreadableError(NAMESPACES, str(error)) from error
-        if not isinstance(found, dict) or not isinstance(found.get(part, {}), dict):
-            raise errors.UnreadableError(NAMESPACES, f"{part!r} is no mapping")
-        return dict(found.get(part, {}))
+        numbers = found.get(part, {}) if isinstance(found, dict) else None
+        if not isinstance(numbers, dict) or {type(n) for n in numbers.values()} - {int}:
+            raise errors.UnreadableError(NAMESPACES, f"{part!r} is no mapping to numbers")
+        return numbers
 
     def inode(self, path: str) -> int:
         """Return the inode number of an nsfs file, or 0 where the file is no namespace."""
         if "/ns/" in path:
-            return int(self.link(path)[5:-1])
+            target = self.link(path)
+            if not target[5:-1].isdecimal():
+                raise errors.UnreadableError(path, f"{target!r} is no namespace")
+            return int(target[5:-1])
         number = self._namespaces("inodes").get(path)
         if number is None:
             self.read(path)  # Absent, if it is.
@@ -71,8 +76,10 @@ class RecordedHost(files.Files):
         nsids = self._namespaces("nsids")
         found = {}
         for holder, inode in self._namespaces("sockets").items():
+            pid, _, number = holder.partition("/")
+            if not (pid.isdecimal() and number.isdecimal()):
+                raise errors.UnreadableError(NAMESPACES, f"{holder!r} is no descriptor")
             if inode not in known:
-                pid, _, number = holder.partition("/")
                 found[inode] = SocketHolder(int(pid), int(number), inode, nsids.get(str(inode)))
         return list(found.values())
 

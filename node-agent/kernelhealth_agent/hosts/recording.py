@@ -7,10 +7,11 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import LARGEST, Descriptor, Folder, Request, SocketHolder, Task
+from kernelhealth_agent.hosts import LARGEST, Descriptor, Folder, SocketHolder, Task
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.hosts.recorded import NAMESPACES, recording
 from kernelhealth_agent.kernel import netlink
+from kernelhealth_agent.kernel.netlink import Request
 
 
 class RecordingHost:

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request
 from kernelhealth_agent.kernel import netlink
+from kernelhealth_agent.kernel.netlink import Request
 
 _CLONE_NEWNET = 0x40000000
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12

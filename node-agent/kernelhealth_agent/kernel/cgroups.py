@@ -5,6 +5,9 @@ The kubelet names a pod's cgroup after its UID, with dashes (cgroupfs driver) or
 
     0::/kubepods/burstable/pod8a7f…-…/3f1c…
     0::/kubepods.slice/kubepods-pod8a7f…_….slice/cri-containerd-3f1c….scope
+    0::/system.slice/containerd.service/kubepods-pod8a7f…_….slice:cri-containerd:3f1c…
+
+The last is of a runtime that takes systemd's path for one of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import re
 _POD = re.compile(
     r"kubepods.*?pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}"
     r"|[0-9a-f]{32})"
-    r"(?:\.slice)?(?:/(?:[a-z-]+-)?([0-9a-f]{64})(?:\.scope)?)?"
+    r"(?:\.slice)?(?:[/:](?:[a-z-]+[-:])?([0-9a-f]{64}))?"
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kernelhealth_agent import errors
 
@@ -17,6 +18,21 @@ ERROR, DONE = 2, 3
 REQUEST, ACKNOWLEDGE, DUMP = 1, 4, 0x300
 INTERRUPTED = 0x10
 _TYPE_MASK = 0x3FFF  # Without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One netlink question; *name* is what a recording calls the answer.
+
+    *protocol* is the netlink family (0 NETLINK_ROUTE, 12 NETLINK_NETFILTER), *body* all that
+    follows the header, *dump* asks for every object there is.
+    """
+
+    name: str
+    protocol: int
+    kind: int
+    body: bytes
+    dump: bool = True
 
 
 def attribute(kind: int, payload: bytes) -> bytes:

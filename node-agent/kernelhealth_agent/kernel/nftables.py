@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request
 from kernelhealth_agent.kernel import naming, netlink
+from kernelhealth_agent.kernel.netlink import Request
 
 _NETFILTER, _SUBSYSTEM = 12, 10 << 8
 _NEWRULE, _GETRULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7

@@ -7,8 +7,8 @@ import struct
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request
 from kernelhealth_agent.kernel import naming, netlink
+from kernelhealth_agent.kernel.netlink import Request
 
 _ROUTE, _NEWRULE, _GETRULE, _INET6 = 0, 32, 34, 10
 _DST, _SRC, _IIFNAME, _PRIORITY, _FWMARK, _SUPPRESS_PREFIXLEN = 1, 2, 3, 6, 10, 14

@@ -7,8 +7,8 @@ import struct
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request
 from kernelhealth_agent.kernel import netlink
+from kernelhealth_agent.kernel.netlink import Request
 
 MAIN_TABLE = 254
 _NEWROUTE, _GETROUTE, _NEWRULE, _GETRULE = 24, 26, 32, 34

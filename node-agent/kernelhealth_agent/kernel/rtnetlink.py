@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Request
 from kernelhealth_agent.kernel import netlink
+from kernelhealth_agent.kernel.netlink import Request
 
 _NEWLINK, _GETLINK, _NEWADDR, _GETADDR, _NEWNSID, _GETNSID = 16, 18, 20, 22, 88, 90
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 5, 10, 18

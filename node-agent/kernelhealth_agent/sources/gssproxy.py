@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from kernelhealth_agent import errors
+from kernelhealth_agent import errors, rpc_transports
 from kernelhealth_agent.hosts import Folder, Host
-from kernelhealth_agent.kernel import cgroups, gssproxy, naming, rpc_xprt
+from kernelhealth_agent.kernel import cgroups, gssproxy, naming
 from kernelhealth_agent.kernel.gssproxy import Pin, Sample, Setting
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
 from kernelhealth_agent.kernel.rpc_xprt import Transport
 from kernelhealth_agent.source import Source
 
 _STATE = "net/rpc/use-gss-proxy"
-_TRANSPORTS = "sys/kernel/debug/sunrpc/rpc_xprt"
 _FOLDER, _SUFFIX = "etc/gssproxy", ".conf"
 
 
@@ -26,7 +25,7 @@ def collect(host: Host, inventory: Inventory) -> Sample:
     host_folder = _folder(host, "", blind)
     settings = _settings(host, inventory, host_folder, blind)
     own_line = next(_lines(host_folder), None)
-    transports = _transports(host)
+    transports = rpc_transports.to_gssproxy(host)
     # A namespace whose state nobody can read may account for a transport as well.
     holders = sum(state is None or state == gssproxy.USED for state in (own, *states.values()))
     return Sample(
@@ -119,20 +118,6 @@ def _setting(host: Host, space: Namespace, where: tuple[str, int], name: str, li
     return Setting(space, mntns, pid, process, container, f"/{_FOLDER}/{name}", line)
 
 
-def _transports(host: Host) -> list[Transport] | None:
-    """Return the transports to gssproxy; None without debugfs or without RPC in the kernel."""
-    try:
-        names = host.names(_TRANSPORTS)
-    except errors.AbsentError:
-        return None
-    found = []
-    for name in names:
-        path = f"{_TRANSPORTS}/{name}/info"
-        with contextlib.suppress(errors.AbsentError):  # It went meanwhile.
-            found.append(rpc_xprt.transport(host.read(path), path))
-    return [transport for transport in found if transport.to_gssproxy]
-
-
 def _pins(transports: Iterable[Transport], inventory: Inventory) -> tuple[Pin, ...]:
     reached = {inventory.host.inode, *inventory.namespaces}
     inodes = {t.netns for t in transports if t.netns is not None} - reached
@@ -152,7 +137,7 @@ SOURCE = Source(
         f"proc/*/{_STATE}",
         f"proc/*/root/{_FOLDER}/*{_SUFFIX}",
         f"{_FOLDER}/*{_SUFFIX}",
-        f"{_TRANSPORTS}/*/info",
+        f"{rpc_transports.PLACE}/*/info",
     ),
     collect=collect,
 )

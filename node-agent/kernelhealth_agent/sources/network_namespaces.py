@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+from collections.abc import Mapping
 
-from kernelhealth_agent import errors
+from kernelhealth_agent import cni_state, errors, rpc_transports
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import rtnetlink
 from kernelhealth_agent.kernel.leaks import Kept, NetworkNamespaces, Socket, Unreachable
-from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
+from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod
 from kernelhealth_agent.source import Source
 
 _SLAB = "net_namespace"
@@ -17,23 +19,38 @@ _MOST_LOOKED_INTO = 256
 
 def collect(host: Host, inventory: Inventory) -> NetworkNamespaces:
     """Look into unreachable namespaces by their ids, and for what keeps those of gone pods."""
-    ids = sorted(inventory.unreachable)
-    sockets = _sockets(host, inventory) if ids else {}
     return NetworkNamespaces(
         reachable=len(inventory.namespaces),
         identified=len(inventory.nsids),
         objects=_objects(host),
-        unreachable=tuple(
-            _unreachable(host, inventory, nsid, sockets.get(nsid), look=place < _MOST_LOOKED_INTO)
-            for place, nsid in enumerate(ids)
-        ),
+        unreachable=_lost(host, inventory),
         kept=tuple(_kept(host, inventory)),
     )
 
 
-def _unreachable(
-    host: Host, inventory: Inventory, nsid: int, socket: Socket | None, *, look: bool
-) -> Unreachable:
+def _lost(host: Host, inventory: Inventory) -> tuple[Unreachable, ...]:
+    """Return the namespaces that nothing reaches, with all that can be found out about them."""
+    ids = sorted(inventory.unreachable)
+    if not ids:
+        return ()
+    found = [
+        _unreachable(host, inventory, nsid, look=place < _MOST_LOOKED_INTO)
+        for place, nsid in enumerate(ids)
+    ]
+    sockets, pinned = _sockets(host, inventory), _pinned(host)
+    former = {} if all(lost.past for lost in found) else _former(host, inventory)
+    return tuple(
+        dataclasses.replace(
+            lost,
+            socket=sockets.get(lost.nsid),
+            pod=None if lost.past else _owner(lost, former),
+            pinned_by_gssproxy=lost.past is not None and lost.past.inode in pinned,
+        )
+        for lost in found
+    )
+
+
+def _unreachable(host: Host, inventory: Inventory, nsid: int, *, look: bool) -> Unreachable:
     inside: tuple[rtnetlink.Link, ...] = ()
     addresses: tuple[rtnetlink.Address, ...] = ()
     if look:
@@ -55,8 +72,39 @@ def _unreachable(
         ),
         outside=tuple(link.name for link in inventory.links if link.peer_nsid == nsid),
         past=past,
-        socket=socket,
     )
+
+
+def _pinned(host: Host) -> set[int | None]:
+    """Return the namespaces that the kernel's gssproxy clients hold, where the kernel tells."""
+    try:
+        return {transport.netns for transport in rpc_transports.to_gssproxy(host) or ()}
+    except errors.HostError:
+        return set()
+
+
+def _former(host: Host, inventory: Inventory) -> dict[str, Pod]:
+    """Return the pods whose sandboxes are gone, by their addresses and the host's interfaces.
+
+    An address may have been given to another pod since, so the living do not count; where it
+    cannot be told who lives, nobody is named.
+    """
+    living = cni_state.living(host, inventory)
+    if living is None:
+        return {}
+    found: dict[str, Pod] = {}
+    for attachment in cni_state.attachments(host, []):
+        if attachment.pod is not None and attachment.sandbox not in living:
+            for address in attachment.addresses:
+                found[address] = Pod(*attachment.pod, None, "address")
+            for name in attachment.host_links:
+                found[name] = Pod(*attachment.pod, None, "cniCache")
+    return found
+
+
+def _owner(lost: Unreachable, former: Mapping[str, Pod]) -> Pod | None:
+    """Return the pod that an unreachable namespace was made for, by what is left of it."""
+    return next((former[name] for name in (*lost.outside, *lost.addresses) if name in former), None)
 
 
 def _sockets(host: Host, inventory: Inventory) -> dict[int, Socket]:

@@ -6,11 +6,12 @@ import contextlib
 from dataclasses import replace
 
 from kernelhealth_agent import cni_state, errors, stray_functions
-from kernelhealth_agent.hosts import Host, Request
+from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import address_owners, cni_cache, host_local, routing, rtnetlink
 from kernelhealth_agent.kernel import sandboxes as runtimes
 from kernelhealth_agent.kernel.link_owners import KINDS
 from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.kernel.netlink import Request
 from kernelhealth_agent.kernel.pod_networks import PodNetworks, mounted
 from kernelhealth_agent.source import Source
 

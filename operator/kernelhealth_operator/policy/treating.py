@@ -16,7 +16,7 @@ from kernelhealth_operator.policy import checks, ending, guards, healing, holdin
 from kernelhealth_operator.policy.case import DONE, PENDING, REVERTING, Case
 from kernelhealth_operator.policy.decision import Decision, Verdict
 from kernelhealth_operator.policy.tally import under_way
-from kernelhealth_operator.policy.target import target_of
+from kernelhealth_operator.policy.target import confirm, target_of
 
 Stage = Callable[[Case], Decision | None]
 
@@ -59,7 +59,9 @@ def _unrecorded(case: Case) -> Decision | None:
     if tuple(rungs) == case.status.rungs:
         return None
     phase = case.status.phase if under_way(case.treatment) else Phase.RUNNING
-    return Decision((case.write(rungs=tuple(rungs), phase=phase),))
+    # The mark may be older than it looks: the name of a treatment that was deleted is given again.
+    sure = confirm(case.situation.node)
+    return Decision((sure, case.write(rungs=tuple(rungs), phase=phase)))
 
 
 def _given_back(case: Case) -> Decision | None:

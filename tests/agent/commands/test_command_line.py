@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from kernelhealth_agent import thresholds
+from kernelhealth_agent.arguments import version
 from kernelhealth_agent.commands import scan
 from kernelhealth_agent.examination import Outcome
 from kernelhealth_agent.main import main
@@ -119,6 +120,14 @@ def test_help_has_an_example_and_the_exit_codes(
     assert ended.value.code == 0
     assert f"examples:\n  kernelhealth-agent {command}" in text
     assert "exit codes: 0" in text
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == version()
 
 
 def test_two_looks_at_a_recording_take_no_time(node: Node) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from kernelhealth_agent.moments import now
 from kernelhealth_agent.survey import Surveyor
 
 HOSTS = sorted((Path(__file__).parents[2] / "fixtures" / "hosts").iterdir())
-DAMAGES = {
-    "empty": lambda content: b"",  # noqa: ARG005
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
     "torn": lambda content: content[: len(content) // 2],
     "bytes": lambda content: b"\xff\x00\xfe" + content[::-1],
-    "words": lambda content: b"zz garbage -1 0x \n" * 3,  # noqa: ARG005
-    "digits": lambda content: b"99999999999999999999999999\n",  # noqa: ARG005
+    "words": lambda _: b"zz garbage -1 0x \n" * 3,
+    "digits": lambda _: b"99999999999999999999999999\n",
 }
 
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from kernelhealth_e2e.controlplane import ControlPlane
 from kernelhealth_e2e.operators import Operator, operator
-from kernelhealth_e2e.stage import HEALTHS, LEAK, LEASES, REMEDIATIONS, Stage, auto
+from kernelhealth_e2e.stage import (
+    EVENTS,
+    HEALTHS,
+    LEAK,
+    LEASES,
+    NODES,
+    REMEDIATIONS,
+    Stage,
+    auto,
+    is_event,
+)
 
 LEASE = "kernelhealth-operator"
+CRD = Path(__file__).parents[3] / "crds" / "nodekernelhealths.yaml"
+GROUP = ".kernelhealth.io"
 
 
 async def test_what_a_killed_operator_began_another_one_ends(
@@ -85,6 +101,39 @@ async def test_an_outage_of_the_api_server_is_waited_for(
 
         assert running.process.is_running()
         assert running.alive()
+
+
+@pytest.fixture
+def lax(plane: ControlPlane) -> Iterator[None]:
+    """The schema of reports takes anything, as that of another version might."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/status"
+    patch = json.dumps([{"op": "replace", "path": path, "value": anything}])
+    plane.kubectl("patch", "crd", CRD.stem + GROUP, "--type=json", f"--patch={patch}")
+    yield
+    plane.kubectl("replace", "-f", str(CRD))
+
+
+@pytest.mark.usefixtures("lax")
+async def test_a_report_that_cannot_be_read_is_no_report_and_stops_nobody_else(
+    plane: ControlPlane, stage: Stage, tmp_path: Path
+) -> None:
+    await stage.policy("workers", **auto())
+    with operator(plane.kubeconfig, tmp_path) as running:
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.mirrored("alpha", "Healthy")
+
+        await stage.merge(f"{HEALTHS}/alpha/status", {"status": {"health": ["?"], "findings": 7}})
+        await stage.report("beta", LEAK)
+        await stage.cordoned("beta")
+        await stage.merge(f"{NODES}/alpha", {"metadata": {"labels": {"look": "again"}}})
+        await stage.until(EVENTS, None, is_event("alpha", "AgentSilent"))
+        await stage.delete(HEALTHS, "alpha")
+        await stage.report("alpha")
+        await stage.until(EVENTS, None, is_event("alpha", "AgentReporting"))
+
+        assert running.alive()
+        assert "could not be read: alpha" in running.log()
 
 
 async def _roles(stage: Stage, *candidates: Operator) -> tuple[Operator, Operator]:

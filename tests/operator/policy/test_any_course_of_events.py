@@ -293,7 +293,10 @@ class Course(RuleBasedStateMachine):
     def what_is_over_has_left_nothing_behind(self) -> None:
         for machine in self.machines.values():
             owner = self.treatments.get(machine.node.cordon_owner or "")
-            assert owner is None or not owner.status.phase.final
+            if owner is not None and owner.status.phase.final:
+                # A deleted one leaves its cordon, and its name may be given again before the
+                # operator has looked; then that is tidied up, as the end of the test asks.
+                assert owner.name in self.deleted
 
     def teardown(self) -> None:
         """Every incident ends once all is well, unpaused and reporting; then nothing moves."""

@@ -175,7 +175,9 @@ def test_a_cordon_that_was_made_is_recorded(build: Any) -> None:
 
     decision = decide(situation, build.remediations)
 
-    assert kinds(decision) == ["SetStatus"]
+    assert kinds(decision) == ["ChangeNode", "SetStatus"]
+    assert "spec" not in patched(decision)
+    assert patched(decision)["metadata"]["annotations"] == {CORDONED_BY: NAME}
     assert written(decision).rungs[0].state == "Done"
 
 

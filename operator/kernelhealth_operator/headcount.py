@@ -1,0 +1,108 @@
+"""Counts over the nodes of each policy, moved by one node's part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kernelhealth_operator.policy import tally as counts
+from kernelhealth_operator.policy.situation import Node, Report, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What follows from all that is known about one node."""
+
+    node: Node
+    report: Report | None
+    policy: str | None
+    share: Tally
+    silent: bool
+    matched_since: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told: *node* has something to look at again, the counts of *policy* have moved."""
+
+    node: Callable[[str], None]
+    policy: Callable[[str], None]
+
+
+class Headcount:
+    """What all nodes add up to; a change of one node costs O(1), and wakes who waits for room."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._tallies: dict[str | None, Tally] = {}
+        self._pending: dict[str | None, dict[str, None]] = {}
+        self._control_plane_treated: set[str] = set()
+
+    @property
+    def control_plane_treated(self) -> frozenset[str]:
+        """The control-plane nodes of the whole cluster with a treatment under way."""
+        return frozenset(self._control_plane_treated)
+
+    def tally(self, policy: str | None) -> Tally:
+        """The counts over the nodes that *policy* governs."""
+        return self._tallies.get(policy, Tally())
+
+    def others(self, standing: Standing) -> Tally:
+        """The counts over the other nodes of the same policy: without what this one added."""
+        return counts.subtract(self.tally(standing.policy), standing.share)
+
+    def move(self, name: str, before: Standing | None, after: Standing | None) -> None:
+        """Takes out what the node added *before*, and puts in what it adds *after*."""
+        if _alike(before, after):
+            return
+        for standing, change in ((before, counts.subtract), (after, counts.add)):
+            if standing is not None:
+                old = self._tallies.get(standing.policy, Tally())
+                self._tallies[standing.policy] = change(old, standing.share)
+        self._control_plane_treated.discard(name)
+        if after is not None and after.node.control_plane and after.share.in_progress:
+            self._control_plane_treated.add(name)
+        self._queue(name, before, after)
+
+    def _queue(self, name: str, before: Standing | None, after: Standing | None) -> None:
+        """Wakes those who wait for room, and notes whether this node waits itself."""
+        if before is not None:
+            self._pending.get(before.policy, {}).pop(name, None)
+        for standing in (before, after):
+            if standing is not None and standing.policy is not None:
+                self._listener.policy(standing.policy)
+            if standing is not None and _made_room(before, after):
+                self._wake(standing)
+        if after is not None and after.share.pending:
+            self._pending.setdefault(after.policy, {})[name] = None
+
+    def _wake(self, standing: Standing) -> None:
+        everywhere = standing.node.control_plane
+        groups = self._pending.values() if everywhere else [self._pending.get(standing.policy, {})]
+        for waiting in groups:
+            for name in waiting:
+                self._listener.node(name)
+
+
+def _alike(before: Standing | None, after: Standing | None) -> bool:
+    """Whether nothing has changed that is counted."""
+    if before is None or after is None:
+        return before is after
+    return (
+        before.policy == after.policy
+        and before.share == after.share
+        and before.node.control_plane == after.node.control_plane
+    )
+
+
+def _made_room(before: Standing | None, after: Standing | None) -> bool:
+    """Whether somebody who had to wait might go on after this change of one node."""
+    if before is None or after is None or before.policy != after.policy:
+        return True
+    old, new = before.share, after.share
+    return (
+        new.unavailable < old.unavailable
+        or new.sound > old.sound
+        or new.in_progress < old.in_progress
+    )

@@ -1,0 +1,84 @@
+"""The operator with the rights it is shipped with, and the switches that keep it from acting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kernelhealth_e2e import kubeconfig
+from kernelhealth_e2e.controlplane import ControlPlane
+from kernelhealth_e2e.operators import operator
+from kernelhealth_e2e.stage import (
+    EVENTS,
+    LEAK,
+    REMEDIATIONS,
+    Stage,
+    auto,
+    is_cordoned,
+    is_event,
+)
+
+ROLES = Path(__file__).parents[3] / "manifests" / "base" / "operator-role.yaml"
+NAMESPACE = "kernelhealth-system"
+NAME = "kernelhealth-operator"
+ACCOUNT = f"{NAMESPACE}:{NAME}"
+
+
+@pytest.fixture
+def account(plane: ControlPlane, tmp_path: Path) -> Path:
+    """A kubeconfig of the operator's own service account, bound to the shipped roles."""
+    bound = f"--serviceaccount={ACCOUNT}"
+    _apply(plane, "namespace", NAMESPACE)
+    _apply(plane, "serviceaccount", NAME, "-n", NAMESPACE)
+    _apply(plane, "clusterrolebinding", NAME, f"--clusterrole={NAME}", bound)
+    plane.kubectl("apply", "-f", str(ROLES))
+    for namespace, role in ((NAMESPACE, f"{NAME}-lease"), ("default", f"{NAME}-events")):
+        _apply(plane, "rolebinding", NAME, "-n", namespace, f"--role={role}", bound)
+    token = plane.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()
+    path = tmp_path / "account.kubeconfig"
+    return kubeconfig.write(path, server=plane.server, ca=plane.ca, token=token)
+
+
+async def test_the_shipped_rights_are_enough(account: Path, stage: Stage, tmp_path: Path) -> None:
+    await stage.policy("workers", **auto())
+    with operator(account, tmp_path, namespace=NAMESPACE) as running:
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.report("alpha", LEAK)
+        await stage.cordoned("alpha")
+        await stage.until(EVENTS, None, is_event("alpha", LEAK))
+        await stage.report("alpha")
+        await stage.schedulable("alpha")
+        await stage.phase("alpha", "Succeeded")
+
+        assert "403" not in running.log()
+
+
+async def test_a_dry_run_changes_no_node(plane: ControlPlane, stage: Stage, tmp_path: Path) -> None:
+    await stage.policy("workers", **auto())
+    with operator(plane.kubeconfig, tmp_path, dry_run="true") as running:
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.report("alpha", LEAK)
+        await stage.until(EVENTS, None, is_event("alpha", LEAK))
+
+        written = running.writes()
+
+    assert "OpenRemediation" in running.log()
+    assert not {"node", "node status", "remediation"} & set(written)
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_node_that_is_labelled_to_be_ignored_is_let_be(stage: Stage) -> None:
+    await stage.policy("workers", **auto())
+    await stage.node("alpha", {"kernelhealth.io/ignore": "true"})
+
+    await stage.report("alpha", LEAK)
+    node = await stage.mirrored("alpha", LEAK)
+
+    assert not is_cordoned(node)
+    assert await stage.items(REMEDIATIONS) == []
+
+
+def _apply(plane: ControlPlane, *words: str) -> None:
+    manifest = plane.kubectl("create", *words, "--dry-run=client", "-o", "yaml")
+    plane.kubectl("apply", "-f", "-", stdin=manifest)

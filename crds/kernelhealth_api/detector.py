@@ -24,9 +24,10 @@ __all__ = ["Detector", "Observation", "Params", "Reason", "Severity", "Signal", 
 class Reason:
     """One way in which a node can be found unhealthy.
 
-    *confirm* and *critical* name fields of the detector's parameters: the time for which an
-    observation must last before it is a finding (absent: at once), and the number of subjects
-    from which on the finding is Critical (absent: the count alone never makes it so).
+    *confirm*, *critical* and *forecast* name fields of the detector's parameters: the time for
+    which an observation must last before it is a finding (absent: at once), the number of
+    subjects from which on the finding is Critical (absent: the count alone never makes it so), and
+    how long before the node runs out it is Critical (absent: no forecast does).
     """
 
     name: str
@@ -34,6 +35,7 @@ class Reason:
     meaning: str
     confirm: str | None = None
     critical: str | None = None
+    forecast: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,11 @@ class Signal(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Detector(Generic[S, P]):
-    """One condition of the kernel, from the sample it needs to what it can find."""
+    """One condition of the kernel, from the sample it needs to what it can find.
+
+    *capacities* says of a sample how many subjects of a reason the node can bear in all, by the
+    name of the reason, where that is known: with it a growing number is forecast.
+    """
 
     name: str
     condition: str
@@ -89,6 +95,7 @@ class Detector(Generic[S, P]):
     reasons: tuple[Reason, ...]
     judge: Callable[[S, P], Iterable[Observation]]
     signals: tuple[Signal[S], ...] = field(default=())
+    capacities: Callable[[S], Mapping[str, float]] = field(default=lambda _: {})
 
     @property
     def key(self) -> str:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kernelhealth_e2e import cache, existing, interruption, provision, runs
+from kernelhealth_e2e import cache, existing, installation, interruption, provision, runs
 from kernelhealth_e2e.cache import Cache
 from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.cluster import Settings as ClusterSettings
 from kernelhealth_e2e.controlplane import ControlPlane, Settings
 from kernelhealth_e2e.errors import UnavailableError
+from kernelhealth_e2e.observing import Observer
 from kernelhealth_e2e.progress import Progress
+from kernelhealth_e2e.scene import Scene, is_well
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,3 +68,28 @@ def cluster(harness_cache: Cache, progress: Progress) -> Iterator[Cluster]:
     settings = ClusterSettings(programs, runs.base(os.environ), harness_cache, progress)
     with interruption.unwinding(), Cluster(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Cluster:
+    """The shared cluster with our images, and all that the demo's overlay installs."""
+    installation.load_images(cluster)
+    installation.apply(cluster)
+    return cluster
+
+
+@pytest.fixture
+def scene(installed: Cluster) -> Iterator[Scene]:
+    """The installed software on a healthy node, without any policy, before and after the test."""
+    yield from played(installed)
+
+
+def played(installed: Cluster) -> Iterator[Scene]:
+    """Yield a scene and leave it as it was found; for fixtures of another scope too."""
+    kubectl = installed.settings.binaries / "kubectl"
+    scene = Scene(installed, Observer(kubectl, installed.kubeconfig))
+    scene.health("a healthy node", is_well)
+    try:
+        yield scene
+    finally:
+        scene.clean()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kernelhealth_e2e import pauseimage
 from kernelhealth_e2e.cluster import Cluster
@@ -19,13 +20,20 @@ _FAULTS = "kernelhealth_e2e.faults"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A pod: *files* are put into *directory*, by name, through a ConfigMap."""
+    """A pod: *files* are put into *directory*, by name, through a ConfigMap.
+
+    It waits until it is deleted, unless another *image* does something else with *arguments*.
+    """
 
     namespace: str
     name: str
     privileged: bool = False
     directory: str = ""
     files: tuple[tuple[str, str], ...] = ()
+    host_network: bool = False
+    image: str = pauseimage.NAME
+    arguments: tuple[str, ...] = ()
+    restart: str = "Always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +53,18 @@ class Started:
 
 def start(cluster: Cluster, wanted: Wanted) -> Started:
     """Create a pod, with its namespace if that is missing, and wait until it is Ready."""
-    manifest = "---\n".join(json.dumps(part) + "\n" for part in _objects(wanted))
-    cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    create(cluster, wanted)
     where = f"--namespace={wanted.namespace}"
     ready = ("wait", "--for=condition=Ready", f"pod/{wanted.name}", where, "--timeout=90s")
     cluster.kubectl(*ready, seconds=100)
     uid = cluster.kubectl("get", "pod", wanted.name, where, "-o", "jsonpath={.metadata.uid}")
     return Started(wanted.namespace, wanted.name, uid, _inner_pid(cluster.node.pod_pids(uid)[0]))
+
+
+def create(cluster: Cluster, *wanted: Wanted) -> None:
+    """Create pods, with their namespaces where those are missing, and wait for nothing."""
+    parts = {json.dumps(part): None for one in wanted for part in _objects(one)}
+    cluster.kubectl("apply", "-f", "-", stdin="\n---\n".join(parts), seconds=120)
 
 
 def delete(cluster: Cluster, pod: Started) -> None:
@@ -94,23 +107,31 @@ def _inner_pid(pid: int) -> int:
     raise HarnessError(f"/proc/{pid}/status has no line NSpid: the kernel is older than 4.1")
 
 
-def _objects(wanted: Wanted) -> Iterator[dict[str, object]]:
+def _objects(wanted: Wanted) -> Iterator[dict[str, Any]]:
     metadata = {"name": wanted.name, "namespace": wanted.namespace}
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": wanted.namespace}}
-    container: dict[str, object] = {
+    spec = _spec(wanted)
+    if wanted.files:
+        data = dict(wanted.files)
+        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        mount = {"name": "files", "mountPath": wanted.directory}
+        spec["containers"][0]["volumeMounts"] = [mount]
+        spec["volumes"] = [{"name": "files", "configMap": {"name": wanted.name}}]
+    yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _spec(wanted: Wanted) -> dict[str, Any]:
+    container = {
         "name": "main",
-        "image": pauseimage.NAME,
+        "image": wanted.image,
+        "args": list(wanted.arguments),
         "imagePullPolicy": "Never",
         "securityContext": {"privileged": wanted.privileged},
     }
-    spec: dict[str, object] = {
+    return {
+        "hostNetwork": wanted.host_network,
+        "restartPolicy": wanted.restart,
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "containers": [container],
     }
-    if wanted.files:
-        data = dict(wanted.files)
-        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        container["volumeMounts"] = [{"name": "files", "mountPath": wanted.directory}]
-        spec["volumes"] = [{"name": "files", "configMap": {"name": wanted.name}}]
-    yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

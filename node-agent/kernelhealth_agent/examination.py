@@ -102,10 +102,10 @@ class Examiner:
         knowledge: Knowledge,
     ) -> list[Condition]:
         blind = made.inventory.blind if made.inventory is not None else ()
-        sight = conditions.Sight(blind, self.lacking)
         judged = []
         for look in made.looks:
             name = look.detector.name
+            sight = conditions.Sight((*look.blind, *blind), self.lacking)
             new = conditions.condition(look, verdicts.get(name), found[name], sight, made.moment)
             judged.append(conditions.settled(new, knowledge.conditions))
         return judged
@@ -136,7 +136,7 @@ def _findings(look: Look, verdicts: Mapping[str, Verdict], moment: Moment) -> li
     verdict = verdicts.get(look.detector.name)
     if verdict is None:
         return []
-    setting = findings.Setting(look.thresholds.params, moment, verdict.watch.since)
+    setting = findings.Setting(look.thresholds.params, moment, verdict.watch.since, look.capacities)
     return findings.fold(verdict.confirmed, setting)
 
 

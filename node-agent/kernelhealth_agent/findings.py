@@ -57,9 +57,12 @@ def _finding(group: Sequence[Seen], every: Sequence[Seen], setting: Setting) -> 
     ordered = sorted(group, key=_since)
     oldest = ordered[0].observation
     threshold = _threshold(oldest.reason, setting.params)
+    rate = per_hour(group, setting)
+    exhaustion = _exhaustion(oldest.reason, len(every), rate, setting)
     severity = _severity(group, every, threshold)
     judged = threshold is not None and severity is not Severity.INFO
-    rate = per_hour(group, setting)
+    if severity is not Severity.INFO and _is_soon(exhaustion, oldest.reason, setting):
+        severity = Severity.CRITICAL
     return Finding(
         reason=oldest.reason.name,
         severity=severity,
@@ -71,7 +74,7 @@ def _finding(group: Sequence[Seen], every: Sequence[Seen], setting: Setting) -> 
         value=float(_weighty(every)) if judged else None,
         threshold=threshold if judged else None,
         per_hour=rate,
-        exhaustion=_exhaustion(oldest.reason, len(every), rate, setting),
+        exhaustion=exhaustion,
         cures=_cures(ordered)[:_MOST_WORDS],
     )
 
@@ -131,6 +134,14 @@ def _exhaustion(
     hours = max(0.0, capacity - count) / rate
     # Beyond a year it is no forecast any more.
     return setting.now.wall + timedelta(hours=hours) if hours < 8766 else None
+
+
+def _is_soon(exhaustion: datetime | None, reason: Reason, setting: Setting) -> bool:
+    """Whether the node runs out within the time that makes a finding of this reason Critical."""
+    if exhaustion is None or reason.forecast is None:
+        return False
+    margin: timedelta = getattr(setting.params, reason.forecast)
+    return exhaustion - setting.now.wall <= margin
 
 
 def message(ordered: Sequence[Seen]) -> str:

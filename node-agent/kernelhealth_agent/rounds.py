@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,8 @@ class Look:
     signals: Values = field(default_factory=dict)
     failure: Failure | None = None
     seconds: float = 0.0
+    blind: tuple[str, ...] = ()
+    capacities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +122,24 @@ class Rounds:
         thresholds: Thresholds,
         inventory: Inventory,
     ) -> Look:
-        def examined() -> tuple[tuple[Observation, ...], Values]:
+        def examined() -> Look:
             sample = source.collect(self.host, inventory)
-            signals = {signal.name: dict(signal.values(sample)) for signal in detector.signals}
-            return tuple(detector.judge(sample, thresholds.params)), signals
+            return Look(
+                detector,
+                thresholds,
+                observations=tuple(detector.judge(sample, thresholds.params)),
+                signals={signal.name: dict(signal.values(sample)) for signal in detector.signals},
+                blind=tuple(getattr(sample, "blind", ())),
+                capacities=detector.capacities(sample),
+            )
 
         began = time.monotonic()
         try:
-            seen, signals = self.workers.call(detector.name, examined, self.deadline)
+            seen = self.workers.call(detector.name, examined, self.deadline)
+            self._broken.discard(detector.name)
         except Exception as error:  # noqa: BLE001 - One broken detector never stops the others.
-            failure = self._failed(detector.name, error)
-            seconds = time.monotonic() - began
-            return Look(detector, thresholds, failure=failure, seconds=seconds)
-        self._broken.discard(detector.name)
-        return Look(detector, thresholds, seen, signals, seconds=time.monotonic() - began)
+            seen = Look(detector, thresholds, failure=self._failed(detector.name, error))
+        return dataclasses.replace(seen, seconds=time.monotonic() - began)
 
     def _failed(self, name: str, error: Exception) -> Failure:
         """Return the failure that an error means; one that nobody foresaw is logged once."""

@@ -27,6 +27,7 @@ LEAKED = Reason(
     "node until what holds it lets go.",
     confirm="confirm_after",
     critical="critical_count",
+    forecast="critical_before",
 )
 
 _CURES = {
@@ -47,6 +48,11 @@ class NetworkNamespacesParams(Params):
     )
     critical_count: int = Field(
         10, ge=1, description="Leaked namespaces from which on the finding is Critical."
+    )
+    critical_before: Duration = Field(
+        timedelta(hours=72),
+        description="The finding is Critical when the node's memory will be full of leaked "
+        "namespaces within this time, should they go on as during the last day.",
     )
 
 
@@ -146,6 +152,13 @@ def _views(now: NetworkNamespaces) -> dict[tuple[str, ...], float]:
     return views
 
 
+def _capacities(now: NetworkNamespaces) -> dict[str, float]:
+    """Return how many leaked namespaces fit into memory: those that are there, and the rest."""
+    if now.room is None:
+        return {}
+    return {LEAKED.name: len(now.unreachable) + len(now.kept) + now.room}
+
+
 DETECTOR = Detector(
     name="network_namespaces",
     condition="NetworkNamespacesHealthy",
@@ -154,6 +167,7 @@ DETECTOR = Detector(
     params=NetworkNamespacesParams,
     reasons=(LEAKED,),
     judge=judge,
+    capacities=_capacities,
     signals=(
         Signal(
             "network_namespaces",

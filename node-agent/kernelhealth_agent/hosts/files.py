@@ -106,3 +106,6 @@ def translated(path: str) -> Iterator[None]:
         if error.errno in _REFUSED:
             raise errors.ForbiddenError(path, "root or CAP_SYS_PTRACE") from error
         raise errors.UnreadableError(path, os.strerror(error.errno or 0)) from error
+    except ValueError as error:
+        # A name that came from garbage, with a NUL in it say, is no path.
+        raise errors.UnreadableError(path, str(error)) from error

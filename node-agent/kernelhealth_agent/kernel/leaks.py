@@ -52,11 +52,13 @@ class NetworkNamespaces:
 
     *reachable* counts without the host's own; *identified* the ids in the host's namespace;
     *objects* is what the slab allocator counts, None where it cannot be asked; it may be larger
-    than all others because the kernel frees a namespace's memory late.
+    than all others because the kernel frees a namespace's memory late. *room* is how many more fit
+    into the memory that is available, None where that is not told.
     """
 
     reachable: int
     identified: int
     objects: int | None
+    room: int | None = None
     unreachable: tuple[Unreachable, ...] = ()
     kept: tuple[Kept, ...] = ()

@@ -1,0 +1,170 @@
+"""What a test of the installed software plays on: policies, leaks, waits, and a clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kernelhealth_e2e import pods
+from kernelhealth_e2e.cluster import Cluster
+from kernelhealth_e2e.observing import NotSeenError, Object, Observer
+
+LEAK, CONDITION = "NetworkNamespaceLeaked", "NetworkNamespacesHealthy"
+OWNER = "kernelhealth.io/cordoned-by"
+PODS = "shop"
+POLICY = "under-test"
+AGENT_METRICS = "10.88.0.1:9469"
+SECONDS = 90.0
+_PROBE_EVERY_SECONDS = 0.25
+_TREATMENTS = "noderemediations"
+_KINDS = ("kernelhealthpolicies", _TREATMENTS)
+
+Holds = Callable[[Object], bool]
+Samples = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A cluster with our software on it, as the administrator sees it."""
+
+    cluster: Cluster
+    observer: Observer
+
+    @property
+    def name(self) -> str:
+        """The name of the only node."""
+        return self.cluster.settings.node_name
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl as the administrator and return what it printed; failing raises."""
+        return self.cluster.kubectl(*arguments, stdin=stdin, seconds=SECONDS)
+
+    def get(self, kind: str, name: str, *arguments: str) -> Object:
+        """Return an object as it is now; failing raises."""
+        answer: Object = json.loads(self.kubectl("get", kind, name, "-o", "json", *arguments))
+        return answer
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all objects of a kind that has no namespaces."""
+        return self.kubectl("get", kind, "-o", "jsonpath={.items[*].metadata.name}").split()
+
+    def health(self, what: str, holds: Holds) -> Object:
+        """Wait for what becomes of the node's NodeKernelHealth."""
+        return self.observer.wait("nodekernelhealth", self.name, what, holds, SECONDS)
+
+    def node(self, what: str, holds: Holds) -> Object:
+        """Wait for what becomes of the Node."""
+        return self.observer.wait("node", self.name, what, holds, SECONDS)
+
+    def treatment(self, phase: str, holds: Holds = bool) -> Object:
+        """Wait until a NodeRemediation is in a phase, and as wanted."""
+
+        def both(one: Object) -> bool:
+            return bool(one.get("status", {}).get("phase") == phase and holds(one))
+
+        return self.observer.wait(_TREATMENTS, "", f"one that is {phase}", both, SECONDS)
+
+    def policy(self, mode: str, **changes: Any) -> None:
+        """Let a policy with short times govern the node; back when the agent follows it."""
+        spec = {
+            "mode": mode,
+            "detectors": {"networkNamespaces": {"confirmAfter": "5s"}},
+            "rules": [{"name": "leak", "match": {"reasons": [LEAK]}, "actions": [{"cordon": {}}]}],
+            "disruption": {"maxUnavailable": 1, "minHealthy": 0},
+            "recovery": {"healthyDelay": "1s", "coolDown": "5m"},
+            **changes,
+        }
+        policy = {
+            "apiVersion": "kernelhealth.io/v1alpha1",
+            "kind": "KernelHealthPolicy",
+            "metadata": {"name": POLICY},
+            "spec": spec,
+        }
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(policy))
+        self.followed(POLICY)
+
+    def followed(self, policy: str | None) -> None:
+        """Wait until the agent measures by the thresholds of a policy, or of none."""
+        self.health(
+            f"measured by policy {policy}", lambda one: _status(one).get("policy") == policy
+        )
+
+    def start(self, name: str) -> pods.Started:
+        """Start an ordinary pod."""
+        return pods.start(self.cluster, pods.Wanted(PODS, name))
+
+    @contextlib.contextmanager
+    def leaking(self, pod: pods.Started, way: str = "in-flight") -> Iterator[float]:
+        """Delete a pod while something holds its network namespace, until the context is left.
+
+        Yields the monotonic time at which the deletion began.
+        """
+        with pods.fault(self.cluster, "held_namespace", way, str(pod.pid)):
+            began = time.monotonic()
+            pods.delete(self.cluster, pod)
+            yield began
+
+    @contextlib.contextmanager
+    def leak(self, name: str, way: str = "in-flight") -> Iterator[pods.Started]:
+        """Start a pod, and delete it so that its network namespace stays, until the end."""
+        pod = self.start(name)
+        with self.leaking(pod, way):
+            yield pod
+
+    def samples(self, published: str) -> Samples:
+        """Scrape the metrics at an address: each series with its labels, as it is written."""
+        with urllib.request.urlopen(f"http://{published}/metrics", timeout=20) as answer:
+            lines = answer.read().decode().splitlines()
+        parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {series: float(value) for series, _, value in parts}
+
+    def counted(self, published: str, what: str, holds: Callable[[Samples], bool]) -> Samples:
+        """Scrape again and again, since nothing tells when a number changes, until it is so."""
+        deadline = time.monotonic() + SECONDS
+        while not holds(samples := self.samples(published)):
+            if time.monotonic() > deadline:
+                ours = {name: value for name, value in samples.items() if value}
+                raise NotSeenError(f"not counted within {SECONDS:.0f} s: {what}; it is {ours}")
+            time.sleep(_PROBE_EVERY_SECONDS)
+        return samples
+
+    def clean(self) -> None:
+        """Remove what a test has left, and wait until the node is well and measured by default."""
+        where = f"--namespace={PODS}"
+        self.kubectl("delete", _KINDS[0], "--all")
+        self.node("no cordon of ours", lambda node: not owner(node))
+        self.kubectl("uncordon", self.name)
+        self.kubectl("delete", _TREATMENTS, "--all")
+        self.kubectl("delete", "pod", "--all", where, "--ignore-not-found", "--grace-period=1")
+        self.followed(None)
+        self.health("a healthy node", is_well)
+
+
+def _status(one: Object) -> Object:
+    status: Object = one.get("status", {})
+    return status
+
+
+def findings(health: Object) -> list[Object]:
+    """Return the findings of a NodeKernelHealth."""
+    return list(_status(health).get("findings", ()))
+
+
+def is_well(health: Object) -> bool:
+    """Tell whether a NodeKernelHealth has nothing to say."""
+    return _status(health).get("health") == "Healthy" and not findings(health)
+
+
+def owner(node: Object) -> str:
+    """Return the NodeRemediation that cordoned a Node, empty where none did."""
+    return str(node["metadata"].get("annotations", {}).get(OWNER, ""))
+
+
+def is_cordoned(node: Object) -> bool:
+    """Tell whether a Node is unschedulable, by whomever."""
+    return bool(node["spec"].get("unschedulable"))

@@ -7,7 +7,16 @@ import json
 from kernelhealth_e2e import pods
 from kernelhealth_e2e.demo.stage import about, condition
 from kernelhealth_e2e.observing import Object
-from kernelhealth_e2e.scene import CONDITION, LEAK, POLICY, Scene, is_cordoned, is_well, owner
+from kernelhealth_e2e.scene import (
+    CONDITION,
+    LEAK,
+    POLICY,
+    Scene,
+    is_cordoned,
+    is_done,
+    is_well,
+    owner,
+)
 
 
 def test_a_policy_that_observes_reports_the_leak_and_touches_nothing(scene: Scene) -> None:
@@ -73,7 +82,7 @@ def test_the_cordon_of_somebody_else_stays_when_the_leak_has_gone(scene: Scene) 
     scene.kubectl("cordon", scene.name)
 
     with scene.leaking(pod):
-        during = scene.treatment("Verifying")
+        during = scene.treatment("Running", is_done)
     scene.treatment("Succeeded")
     node = scene.get("node", scene.name)
 
@@ -102,9 +111,9 @@ def test_a_paused_policy_gives_nothing_back_until_the_pause_ends(scene: Scene) -
     scene.policy("Auto")
 
     with scene.leak("paused"):
-        scene.treatment("Verifying")
+        scene.treatment("Running", is_done)
         pause(scene, ["network-team: until the switch is replaced"])
-        held = scene.treatment("Verifying", lambda one: waits_for(one).startswith("Paused"))
+        held = scene.treatment("Running", lambda one: waits_for(one).startswith("Paused"))
     scene.node("the condition is well again", lambda one: not is_unwell(one))
     node = scene.get("node", scene.name)
     pause(scene, [])

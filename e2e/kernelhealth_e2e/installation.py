@@ -29,6 +29,11 @@ def load_images(cluster: Cluster) -> None:
 def apply(cluster: Cluster) -> None:
     """Apply the demo's overlay and wait until agent and operator are ready."""
     cluster.kubectl("apply", "-k", str(DEMO))
+    await_ready(cluster)
+
+
+def await_ready(cluster: Cluster) -> None:
+    """Wait until there are as many ready agents and operators as there should be."""
     # A DaemonSet counts as rolled out before its controller has counted any node.
     for workload, count in _WORKLOADS:
         ready = f"--for=jsonpath={{.status.{count[0]}}}={count[1]}"

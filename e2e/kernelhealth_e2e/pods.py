@@ -58,7 +58,7 @@ def start(cluster: Cluster, wanted: Wanted) -> Started:
     ready = ("wait", "--for=condition=Ready", f"pod/{wanted.name}", where, "--timeout=90s")
     cluster.kubectl(*ready, seconds=100)
     uid = cluster.kubectl("get", "pod", wanted.name, where, "-o", "jsonpath={.metadata.uid}")
-    return Started(wanted.namespace, wanted.name, uid, _inner_pid(cluster.node.pod_pids(uid)[0]))
+    return Started(wanted.namespace, wanted.name, uid, inner_pid(cluster.node.pod_pids(uid)[0]))
 
 
 def create(cluster: Cluster, *wanted: Wanted) -> None:
@@ -99,7 +99,7 @@ def fault(cluster: Cluster, module: str, *arguments: str) -> Iterator[subprocess
                 maker.kill()
 
 
-def _inner_pid(pid: int) -> int:
+def inner_pid(pid: int) -> int:
     """Return a process's pid in the innermost pid namespace but its own: as the node sees it."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("NSpid:"):

@@ -116,17 +116,10 @@ class Scene:
         with self.leaking(pod, way):
             yield pod
 
-    def samples(self, published: str) -> Samples:
-        """Scrape the metrics at an address: each series with its labels, as it is written."""
-        with urllib.request.urlopen(f"http://{published}/metrics", timeout=20) as answer:
-            lines = answer.read().decode().splitlines()
-        parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {series: float(value) for series, _, value in parts}
-
     def counted(self, published: str, what: str, holds: Callable[[Samples], bool]) -> Samples:
         """Scrape again and again, since nothing tells when a number changes, until it is so."""
         deadline = time.monotonic() + SECONDS
-        while not holds(samples := self.samples(published)):
+        while not holds(samples := scrape(published)):
             if time.monotonic() > deadline:
                 ours = {name: value for name, value in samples.items() if value}
                 raise NotSeenError(f"not counted within {SECONDS:.0f} s: {what}; it is {ours}")
@@ -143,6 +136,14 @@ class Scene:
         self.kubectl("delete", "pod", "--all", where, "--ignore-not-found", "--grace-period=1")
         self.followed(None)
         self.health("a healthy node", is_well)
+
+
+def scrape(published: str) -> Samples:
+    """Scrape the metrics at an address: each series with its labels, as it is written."""
+    with urllib.request.urlopen(f"http://{published}/metrics", timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {series: float(value) for series, _, value in parts}
 
 
 def _status(one: Object) -> Object:
@@ -168,3 +169,8 @@ def owner(node: Object) -> str:
 def is_cordoned(node: Object) -> bool:
     """Tell whether a Node is unschedulable, by whomever."""
     return bool(node["spec"].get("unschedulable"))
+
+
+def is_done(treatment: Object) -> bool:
+    """Tell whether every action of a NodeRemediation was taken."""
+    return all(rung["state"] == "Done" for rung in _status(treatment)["rungs"])

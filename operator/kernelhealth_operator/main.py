@@ -63,11 +63,14 @@ def kopf_settings() -> kopf.OperatorSettings:
 def attach(
     registry: kopf.OperatorRegistry, shell: Shell, way: access.Access, stop: asyncio.Event
 ) -> None:
-    """Registers what kopf is to call; *stop* is set when the shell ends by itself."""
+    """Registers what kopf is to call; *stop* is set when the shell ends by itself.
+
+    All are coroutines: kopf runs plain functions in threads, and the fleet belongs to the loop.
+    """
     running: list[asyncio.Task[None]] = []
 
     @kopf.on.login(registry=registry)
-    def login(**arguments: Any) -> Any:
+    async def login(**arguments: Any) -> Any:
         if shell.settings.kubeconfig is not None:
             return kopf.login_with_kubeconfig(**arguments)
         # By address: kopf's own way asks the cluster's DNS, which may be what is broken.
@@ -90,18 +93,18 @@ def attach(
             await running[0]
 
     @kopf.on.probe(registry=registry, id="alive", errors=kopf.ErrorsMode.PERMANENT)
-    def alive(**_: Any) -> str:
+    async def alive(**_: Any) -> str:
         wrong = " ".join(shell.complaints())
         if wrong:
             raise kopf.PermanentError(wrong)
         return "ok"
 
     @kopf.on.event(GROUP, VERSION, "kernelhealthpolicies", registry=registry)
-    def policy(event: Any, **_: Any) -> None:
+    async def policy(event: Any, **_: Any) -> None:
         shell.feeds.policy(event["type"], event["object"])
 
     @kopf.on.event(GROUP, VERSION, "noderemediations", registry=registry)
-    def remediation(event: Any, **_: Any) -> None:
+    async def remediation(event: Any, **_: Any) -> None:
         shell.feeds.treatment(event["type"], event["object"])
 
 

@@ -47,7 +47,6 @@ class Policies:
             return
         if not self.views.put(view):
             return
-        _LOGGER.info("TRACE take %s rv=%s nodes=%s", view.name, view.resource_version, view.status.nodes)
         found = problems(view.spec, _fitting(self.catalogue, view.spec), self.clock.utc())
         sentences = tuple(str(one) for one in found)
         policy = Policy(view.name, view.created, view.generation, view.spec, sentences)
@@ -92,7 +91,6 @@ class Policies:
         if wanted.next_window is not None:
             wait = (wanted.next_window - now).total_seconds()
             self.agenda.at(name, self.clock.seconds() + max(1.0, wait))
-        _LOGGER.info("TRACE report rv=%s wanted=%s have=%s", view.resource_version, wanted.nodes, view.status.nodes)
         if standings.same(wanted, view.status):
             return
         self._earliest[name] = self.clock.seconds() + self.period

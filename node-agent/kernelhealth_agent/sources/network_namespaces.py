@@ -10,7 +10,7 @@ from kernelhealth_agent import cni_state, errors, rpc_transports
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import meminfo, rtnetlink
 from kernelhealth_agent.kernel.leaks import Kept, NetworkNamespaces, Socket, Unreachable
-from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod, Remembered
+from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod
 from kernelhealth_agent.source import Source
 
 _SLAB = "net_namespace"
@@ -65,7 +65,9 @@ def _unreachable(host: Host, inventory: Inventory, nsid: int, *, look: bool) -> 
             path = f"netlink addresses of nsid {nsid}"
             addresses = rtnetlink.addresses(host.dump(rtnetlink.addresses_request(nsid)), path)
     loopback = {link.index for link in inside if link.name == "lo"}
-    past = _past(inventory, nsid)
+    # What is in sight is not lost, even if it had that id before.
+    pasts = (p for inode, p in inventory.memory.items() if inode not in inventory.namespaces)
+    past = next((past for past in pasts if past.nsid == nsid), None)
     return Unreachable(
         nsid=nsid,
         inside=tuple(link for link in inside if link.index not in loopback),
@@ -109,14 +111,6 @@ def _former(host: Host, inventory: Inventory) -> dict[str, Pod]:
 def _owner(lost: Unreachable, former: Mapping[str, Pod]) -> Pod | None:
     """Return the pod that an unreachable namespace was made for, by what is left of it."""
     return next((former[name] for name in (*lost.outside, *lost.addresses) if name in former), None)
-
-
-def _past(inventory: Inventory, nsid: int) -> Remembered | None:
-    """Return what is remembered of a lost namespace; what is in sight is not lost."""
-    for past in inventory.memory.values():
-        if past.nsid == nsid and past.inode not in inventory.namespaces:
-            return past
-    return None
 
 
 def _sockets(host: Host, inventory: Inventory) -> dict[int, Socket]:

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import errors
@@ -169,6 +169,7 @@ def test_an_open_file_that_names_no_namespace_is_named(host: Files, tmp_path: Pa
         host.descriptors()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_path_below_the_root_gives_bytes_or_an_error_that_names_it(path: str) -> None:
     host = Files("/proc/self/fdinfo")

@@ -6,7 +6,7 @@ import errno
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import errors
@@ -66,6 +66,7 @@ def test_answers_are_told_apart_by_their_numbers() -> None:
     assert list(live._numbered(part, "x")) == [(5, 7), (2, -1), (3, -1)]
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_decoded_or_named(part: bytes) -> None:
     for decode in (sockets._closing, lambda raw, name: list(live._numbered(raw, name))):

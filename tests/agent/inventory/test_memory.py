@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import inventory
@@ -229,6 +229,7 @@ def test_of_too_many_the_newest_are_remembered() -> None:
     assert set(kept) == set(range(2, 2098)) | {past.inode for past in memory if past.inode % 2 == 0}
 
 
+@settings(deadline=None)
 @given(
     st.sets(st.integers(2, 30)),
     st.lists(st.builds(remembered, st.integers(2, 30), st.integers(0, 9))),

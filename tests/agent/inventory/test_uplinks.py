@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import uplinks
@@ -58,6 +58,7 @@ def test_a_node_without_routes_has_no_outside(tmp_path: Path) -> None:
     assert uplinks.outside(RecordedHost(str(tmp_path)), (link("eth0", 0),)) == frozenset()
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_name_no_interface_that_is_not_there(text: bytes) -> None:
     words = set(text.decode(errors="replace").split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent.kernel import cgroups
@@ -132,6 +132,7 @@ def test_no_pod_is_made_of(text: str) -> None:
     assert cgroups.pod(text.encode()) is None
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_a_pod_or_none(text: bytes) -> None:
     found = cgroups.pod(text)
@@ -139,6 +140,7 @@ def test_any_bytes_are_a_pod_or_none(text: bytes) -> None:
     assert found is None or len(found[0]) in {32, 36}
 
 
+@settings(deadline=None)
 @given(st.uuids(), st.booleans(), st.text("0123456789abcdef", min_size=64, max_size=64))
 def test_every_uid_comes_back(uid: object, systemd: bool, box: str) -> None:  # noqa: FBT001
     name = str(uid)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import errors
@@ -52,6 +52,7 @@ def test_a_line_that_is_cut_off_is_named() -> None:
         mountinfo.network_namespaces(text, "proc/7/mountinfo")
 
 
+@settings(deadline=None)
 @given(
     st.binary() | st.lists(st.sampled_from([BLUE, ROOT, b" - nsfs ", b"net:[1] "])).map(b"".join)
 )
@@ -64,6 +65,7 @@ def test_any_bytes_give_mounts_or_name_the_file(text: bytes) -> None:
         assert all(inode >= 0 for inode, _ in found)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63), st.text(st.characters(exclude_categories=["C"]), min_size=1))
 def test_every_mount_comes_back(inode: int, name: str) -> None:
     escaped = name.replace("\\", r"\134").replace(" ", r"\040").replace("\n", r"\012")

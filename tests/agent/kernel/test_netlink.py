@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import errors
@@ -20,6 +20,7 @@ bodies = st.lists(st.tuples(st.integers(16, 200), st.binary(max_size=40)))
 payloads = st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40)))
 
 
+@settings(deadline=None)
 @given(bodies)
 def test_messages_come_back_as_they_were_sent(sent: list[tuple[int, bytes]]) -> None:
     stream = b"".join(message(kind, body) for kind, body in sent)
@@ -29,6 +30,7 @@ def test_messages_come_back_as_they_were_sent(sent: list[tuple[int, bytes]]) -> 
     assert found == sent
 
 
+@settings(deadline=None)
 @given(payloads)
 def test_attributes_come_back_in_order(sent: list[tuple[int, bytes]]) -> None:
     body = memoryview(b"".join(netlink.attribute(kind, payload) for kind, payload in sent))
@@ -70,6 +72,7 @@ def test_an_attribute_of_a_wrong_length_is_named(read: object, length: int) -> N
         list(read(body, "netlink links"))
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_messages_and_attributes_or_are_named(stream: bytes) -> None:
     readers: tuple[Any, ...] = (netlink.attributes, netlink.listed, netlink.messages)
@@ -86,6 +89,7 @@ def test_a_text_ends_at_its_first_nul() -> None:
     assert netlink.text(None) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_number_is_read_with_and_without_a_sign(value: int) -> None:
     raw = memoryview(struct.pack("=I", value))

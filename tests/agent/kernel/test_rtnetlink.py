@@ -4,7 +4,7 @@ import ipaddress
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_agent import errors
@@ -111,6 +111,7 @@ streams = st.binary() | st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(streams)
 def test_any_bytes_are_decoded_or_named(stream: bytes) -> None:
     for decode in (rtnetlink.links, rtnetlink.addresses, rtnetlink.nsids):
@@ -120,6 +121,7 @@ def test_any_bytes_are_decoded_or_named(stream: bytes) -> None:
             assert error.path == "netlink x"  # noqa: PT017 - Both outcomes are right.
 
 
+@settings(deadline=None)
 @given(st.integers(-1, 2**31 - 1), st.integers(0, 2**32 - 1))
 def test_a_question_for_an_id_says_what_it_asks(descriptor: int, sequence: int) -> None:
     asked = rtnetlink.nsid_message(descriptor, sequence)

@@ -1,0 +1,126 @@
+"""What was installed says how it is, explains itself, and goes without a trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kernelhealth_e2e import installation, runs
+from kernelhealth_e2e.cluster import Cluster, Settings
+from kernelhealth_e2e.observing import Observer
+from kernelhealth_e2e.scene import AGENT_METRICS, Scene, is_well, scrape
+
+WHERE = f"--namespace={installation.NAMESPACE}"
+KINDS = (
+    "namespaces",
+    "customresourcedefinitions",
+    "clusterroles",
+    "clusterrolebindings",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "flowschemas",
+    "prioritylevelconfigurations",
+)
+DOCUMENT = installation.TREE / "docs" / "metrics.md"
+
+
+def test_the_liveness_probe_of_the_agent_passes(scene: Scene) -> None:
+    probe = "-o=jsonpath={.spec.template.spec.containers[0].livenessProbe.exec.command}"
+    command = json.loads(scene.kubectl("get", "daemonset/kernelhealth-agent", WHERE, probe))
+
+    scene.kubectl("exec", "daemonset/kernelhealth-agent", WHERE, "--", *command)
+
+    with pytest.raises(Exception, match="status 1"):
+        scene.kubectl(
+            "exec", "daemonset/kernelhealth-agent", WHERE, "--", *command, "--minutes=0.00001"
+        )
+
+
+def test_the_agent_serves_the_documented_metrics(scene: Scene) -> None:
+    samples = scrape(scene.cluster.publish(AGENT_METRICS))
+    looked = {name for name, value in samples.items() if value and "detector_success" in name}
+    families = {name.partition("{")[0] for name in samples}
+
+    missing = {
+        name
+        for name, meaning, detector in documented()
+        if any(f'"{detector}"' in one for one in looked) and "absent where" not in meaning
+    } - families
+
+    assert len(looked) >= 3
+    assert missing <= {name for name in missing if may_be_empty(name)}
+    assert "kernelhealth_findings" in families
+
+
+def test_one_of_the_two_operators_leads_and_counts_the_node(scene: Scene) -> None:
+    address = "-o=jsonpath={.items[*].status.podIP}"
+    label = "--selector=app.kubernetes.io/name=kernelhealth-operator"
+    addresses = scene.kubectl("get", "pods", WHERE, label, address).split()
+
+    scraped = [scrape(scene.cluster.publish(f"{one}:8081")) for one in addresses]
+
+    assert sorted(samples["kernelhealth_leader"] for samples in scraped) == [0, 1]
+    (leader,) = (samples for samples in scraped if samples["kernelhealth_leader"])
+    assert leader['kernelhealth_nodes{health="Healthy"}'] == 1
+    assert leader['kernelhealth_nodes{health="Unknown"}'] == 0
+
+
+@pytest.mark.parametrize("field", ["nkh.status.findings", "khp.spec.disruption", "nr.spec"])
+def test_kubectl_explains_every_field(scene: Scene, field: str) -> None:
+    explained = scene.kubectl("explain", field)
+
+    assert "DESCRIPTION:" in explained
+    assert "FIELDS:" in explained
+    assert "<no description>" not in explained
+
+
+def test_the_manifests_are_removed_as_the_readme_says(cluster: Cluster, tmp_path: Path) -> None:
+    known = cluster.settings
+    settings = Settings(known.binaries, tmp_path, known.cache, known.progress)
+
+    with Cluster(settings) as other:
+        before, traces = objects(other), traces_on(other)
+        installation.load_images(other)
+        installation.apply(other)
+        other.kubectl("apply", "-f", str(installation.POLICY))
+        observer = Observer(known.binaries / "kubectl", other.kubeconfig)
+        observer.wait("nodekernelhealth", settings.node_name, "a healthy node", is_well, 90)
+
+        other.kubectl("delete", "khp", "--all")
+        installation.remove(other)
+        after, left = objects(other), traces_on(other)
+
+    assert runs.sweep(tmp_path) == ()
+    assert after == before
+    assert left - traces == {"/run/kernelhealth"}
+
+
+def objects(cluster: Cluster) -> set[str]:
+    """Return the names of everything that an installation could leave in the API."""
+    listed = cluster.kubectl("get", ",".join(KINDS), "--output=name").split()
+    roles = cluster.kubectl("get", "roles,rolebindings,leases", "--namespace=default", "-o=name")
+    # The API server makes one resource for each group of resources, and forgets it by and by.
+    return {*listed, *roles.split()}
+
+
+def traces_on(cluster: Cluster) -> set[str]:
+    """Return the files, links and containers of ours on the node."""
+    places = ("/run", "/etc", "/opt", "/var/lib/kubelet")
+    found = cluster.node.output("find", *places, "-xdev", "-name", "*kernelhealth*", "-prune")
+    links = cluster.node.output("ip", "-oneline", "link").splitlines()
+    containers = cluster.node.output("ctr", "--namespace=k8s.io", "containers", "ls", "-q")
+    return {*found.split(), *(line.split()[1] for line in links), *containers.split()}
+
+
+def documented() -> list[tuple[str, str, str]]:
+    """Return name, meaning and detector of each metric in the document."""
+    rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if "`kernelh" in line]
+    return [(row[1].strip(" `"), row[3].strip(), row[4].strip()) for row in rows if len(row) == 6]
+
+
+def may_be_empty(name: str) -> bool:
+    """Tell whether a metric has labels, so that it has no series where there is nothing."""
+    line = next(one for one in DOCUMENT.read_text().splitlines() if f"| `{name}` |" in one)
+    return bool(line.split("|")[2].strip())

@@ -1,0 +1,134 @@
+"""What happens while the API server is away or an operator dies: nothing is lost, nothing stuck."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kernelhealth_e2e import installation, pods, processes
+from kernelhealth_e2e.cluster import Cluster
+from kernelhealth_e2e.demo.stage import about
+from kernelhealth_e2e.scene import (
+    AGENT_METRICS,
+    LEAK,
+    Samples,
+    Scene,
+    findings,
+    is_cordoned,
+    is_done,
+    is_well,
+    owner,
+)
+
+WHERE = f"--namespace={installation.NAMESPACE}"
+
+
+def test_a_leak_during_an_outage_of_the_api_server_is_reported_after_it(scene: Scene) -> None:
+    scene.policy("Auto")
+    metrics, pod = scene.cluster.publish(AGENT_METRICS), scene.start("unnoticed")
+
+    with pods.fault(scene.cluster, "held_namespace", "in-flight", str(pod.pid)):
+        end_without_waiting(scene, pod)
+        with outage(scene.cluster):
+            scene.counted(metrics, "confirmed without an API server", counts_a_leak)
+        health = scene.health("the pod is named", about(LEAK, pod.title))
+        scene.node("cordoned by us", lambda node: bool(owner(node)))
+    scene.treatment("Succeeded")
+
+    assert len(findings(health)) == 1
+    assert not is_cordoned(scene.get("node", scene.name))
+
+
+def test_a_leak_that_ends_during_an_outage_is_not_reported_any_more(scene: Scene) -> None:
+    scene.policy("Auto")
+    metrics = scene.cluster.publish(AGENT_METRICS)
+
+    with outage_after_leak(scene, "forgiven"):
+        scene.counted(metrics, "well again without an API server", counts_no_leak)
+    scene.health("the finding is gone", is_well)
+    scene.treatment("Succeeded")
+
+    assert not is_cordoned(scene.get("node", scene.name))
+
+
+def test_when_the_leader_dies_the_other_operator_finishes_the_treatment(scene: Scene) -> None:
+    scene.policy("Auto")
+
+    with scene.leak("inherited"):
+        begun = scene.treatment("Running", is_done)
+        leader = leader_of(scene)
+        scene.kubectl("delete", "pod", leader, WHERE, "--force", "--grace-period=0")
+    ended = scene.treatment("Succeeded")
+    successor = leader_of(scene)
+    installation.await_ready(scene.cluster)
+
+    assert ended["metadata"]["uid"] == begun["metadata"]["uid"]
+    assert successor != leader
+    assert not is_cordoned(scene.get("node", scene.name))
+
+
+def test_the_kubelet_restarts_and_nothing_is_found(scene: Scene) -> None:
+    scene.policy("Observe", detectors={"networkNamespaces": {"confirmAfter": "3s"}})
+    scene.start("steady")
+
+    with scene.observer.record("nodekernelhealth", scene.name) as recording:
+        scene.cluster.node.stop_kubelet()
+        scene.cluster.node.start_kubelet()
+        scene.start("later")
+        reports = recording.versions()
+
+    assert reports
+    assert [one for one in reports if findings(one)] == []
+
+
+@contextmanager
+def outage(cluster: Cluster) -> Iterator[None]:
+    """Be without an API server."""
+    cluster.control_plane.stop_apiserver()
+    try:
+        yield
+    finally:
+        cluster.control_plane.start_apiserver()
+
+
+@contextmanager
+def outage_after_leak(scene: Scene, name: str) -> Iterator[None]:
+    """Let a node be cordoned for a leak, which ends just after an outage has begun."""
+    with scene.leak(name) as pod:
+        scene.health("the pod is named", about(LEAK, pod.title))
+        scene.treatment("Running", is_done)
+        scene.cluster.control_plane.stop_apiserver()
+    try:
+        yield
+    finally:
+        scene.cluster.control_plane.start_apiserver()
+
+
+def end_without_waiting(scene: Scene, pod: pods.Started) -> None:
+    """Delete a pod, and wait for the end of its sandbox only: not for the kubelet to say so."""
+    descriptor = os.pidfd_open(scene.cluster.node.pod_pids(pod.uid)[0])
+    try:
+        scene.kubectl("delete", "pod", pod.name, f"--namespace={pod.namespace}", "--wait=false")
+        assert processes.has_ended(descriptor, 60)
+    finally:
+        os.close(descriptor)
+
+
+def leader_of(scene: Scene) -> str:
+    """Return the pod of the operator that leads."""
+    lease = scene.get("lease", "kernelhealth-operator", WHERE)
+    return str(lease["spec"]["holderIdentity"]).partition("_")[0]
+
+
+def leaks(samples: Samples) -> float:
+    series = f'kernelhealth_findings{{reason="{LEAK}"'
+    return sum(value for name, value in samples.items() if name.startswith(series))
+
+
+def counts_a_leak(samples: Samples) -> bool:
+    return leaks(samples) == 1
+
+
+def counts_no_leak(samples: Samples) -> bool:
+    return leaks(samples) == 0

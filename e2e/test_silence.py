@@ -1,0 +1,156 @@
+"""What must raise no alarm on a working node, and what a restart of the agent must not lose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from kernelhealth_e2e import images, installation, pods
+from kernelhealth_e2e.cluster import Cluster
+from kernelhealth_e2e.demo.stage import about, finding
+from kernelhealth_e2e.observing import Object
+from kernelhealth_e2e.scene import AGENT_METRICS, LEAK, Samples, Scene, findings, is_well, scrape
+
+BURST = 200
+NAMESPACE = "burst"
+WITHIN = f"--namespace={NAMESPACE}"
+SUSPECTED = "kernelhealth_suspected{"
+SECONDS = 240
+CRASHED = "{.status.containerStatuses[0].state.waiting.reason}"
+
+
+@pytest.fixture(scope="module")
+def agent_metrics(installed: Cluster) -> str:
+    """Where the agent's metrics can be scraped from here."""
+    return installed.publish(AGENT_METRICS)
+
+
+def test_two_hundred_pods_that_come_and_go_leave_no_suspicion(
+    scene: Scene, agent_metrics: str
+) -> None:
+    scene.policy("Observe", detectors={"networkNamespaces": {"confirmAfter": "10s"}})
+    wanted = [pods.Wanted(NAMESPACE, f"pod-{number}") for number in range(BURST)]
+    before = scrape(agent_metrics)
+
+    with scene.observer.record("nodekernelhealth", scene.name) as recording:
+        pods.create(scene.cluster, *wanted)
+        await_all(scene, "wait", "--for=condition=Ready", "pod")
+        during = scene.counted(agent_metrics, "all namespaces", has_seen(before, BURST))
+        await_all(scene, "delete", "pod", "--wait", "--grace-period=1")
+        after = scene.counted(agent_metrics, "nothing is left", is_back(before))
+        reports = recording.versions()
+
+    assert namespaces(during) >= namespaces(before) + BURST
+    assert namespaces(after) == namespaces(before)
+    assert reports
+    assert [one for one in reports if findings(one)] == []
+    assert is_well(scene.get("nodekernelhealth", scene.name))
+
+
+def test_unusual_pods_are_no_finding(scene: Scene, agent_metrics: str) -> None:
+    scene.policy("Observe", detectors={"networkNamespaces": {"confirmAfter": "3s"}})
+    before, agent = scrape(agent_metrics), images.AGENT.name
+    unusual = (
+        pods.Wanted(NAMESPACE, "host-network", host_network=True),
+        pods.Wanted(NAMESPACE, "completes", image=agent, arguments=("--version",), restart="Never"),
+        pods.Wanted(NAMESPACE, "crashes", image=agent, arguments=("no-such-command",)),
+        pods.Wanted(NAMESPACE, "privileged", privileged=True),
+    )
+
+    with scene.observer.record("nodekernelhealth", scene.name) as recording:
+        pods.create(scene.cluster, *unusual)
+        await_pod(scene, "host-network", "condition=Ready")
+        await_pod(scene, "completes", "jsonpath={.status.phase}=Succeeded")
+        await_pod(scene, "crashes", f"jsonpath={CRASHED}=CrashLoopBackOff")
+        scene.counted(agent_metrics, "a round a while after", rounds_since(before, 5))
+        await_all(scene, "delete", "pod", "--wait", "--grace-period=1")
+        scene.counted(agent_metrics, "nothing is left", is_back(before))
+        reports = recording.versions()
+
+    assert reports
+    assert [one for one in reports if findings(one)] == []
+
+
+def test_a_restart_of_the_agent_neither_loses_nor_renews_a_finding(scene: Scene) -> None:
+    scene.policy("Observe")
+
+    with scene.leak("outlives-the-agent") as pod:
+        found = scene.health("the pod is named", about(LEAK, pod.title))
+        with scene.observer.record("nodekernelhealth", scene.name) as recording:
+            started = restart_agent(scene)
+            again = scene.health("a report of the new agent", reported_after(started))
+            reports = recording.versions()
+    scene.health("the finding is gone", is_well)
+
+    assert since(again) == since(found)
+    assert [finding(one, LEAK) for one in reports if not about(LEAK, pod.title)(one)] == []
+
+
+def test_a_restart_of_the_agent_on_a_healthy_node_invents_nothing(scene: Scene) -> None:
+    scene.policy("Observe", detectors={"networkNamespaces": {"confirmAfter": "3s"}})
+    scene.start("lives-on")
+
+    with scene.observer.record("nodekernelhealth", scene.name) as recording:
+        started = restart_agent(scene)
+        scene.health("a report of the new agent", reported_after(started))
+        reports = recording.versions()
+
+    assert [one for one in reports if not is_well(one)] == []
+
+
+def await_all(scene: Scene, command: str, *arguments: str) -> None:
+    """Do something with all pods of the burst, and wait until it is done."""
+    limit = f"--timeout={SECONDS}s"
+    scene.cluster.kubectl(command, *arguments, "--all", WITHIN, limit, seconds=SECONDS + 10)
+
+
+def await_pod(scene: Scene, name: str, what: str) -> None:
+    scene.kubectl("wait", f"--for={what}", f"pod/{name}", WITHIN, "--timeout=80s")
+
+
+def namespaces(samples: Samples) -> float:
+    """Return how many network namespaces the agent sees, by the view that sees most."""
+    views = [
+        samples[name] for name in samples if name.startswith("kernelhealth_network_namespaces{")
+    ]
+    return max(views)
+
+
+def suspicions(samples: Samples) -> float:
+    return sum(samples[name] for name in samples if name.startswith(SUSPECTED))
+
+
+def rounds(samples: Samples) -> float:
+    return sum(samples[name] for name in samples if name.startswith("kernelhealth_rounds_total"))
+
+
+def has_seen(before: Samples, more: int) -> Callable[[Samples], bool]:
+    return lambda samples: namespaces(samples) >= namespaces(before) + more
+
+
+def is_back(before: Samples) -> Callable[[Samples], bool]:
+    return lambda samples: namespaces(samples) == namespaces(before) and not suspicions(samples)
+
+
+def rounds_since(before: Samples, more: int) -> Callable[[Samples], bool]:
+    return lambda samples: rounds(samples) >= rounds(before) + more
+
+
+def restart_agent(scene: Scene) -> datetime:
+    """Delete the agent's pod, and return when it was gone; the DaemonSet makes another."""
+    label = "--selector=app.kubernetes.io/name=kernelhealth-agent"
+    scene.kubectl("delete", "pod", label, f"--namespace={installation.NAMESPACE}", "--wait")
+    # The report's time has no fraction of a second.
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def reported_after(moment: datetime) -> Callable[[Object], bool]:
+    return lambda health: datetime.fromisoformat(health["status"]["lastReportTime"]) >= moment
+
+
+def since(health: Object) -> str:
+    found = finding(health, LEAK)
+    assert found is not None
+    return str(found["since"])

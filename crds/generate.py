@@ -10,7 +10,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kernelhealth_build import alerts, catalogue, custom_resources, documentation, paper, roles
+from kernelhealth_build import (
+    alerts,
+    catalogue,
+    custom_resources,
+    documentation,
+    paper,
+    roles,
+    vocabulary,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +36,7 @@ def files(known: catalogue.Catalogue) -> dict[str, str]:
     return {
         **{f"crds/{name}": text for name, text in definitions.items()},
         "crds/Kustomization": paper.manifest(listing),
+        "crds/kernelhealth_api/catalogue.json": vocabulary.listed(known),
         "manifests/base/agent-role.yaml": paper.manifest(roles.agent()),
         "manifests/base/operator-role.yaml": paper.manifest(*roles.operator(known)),
         "manifests/alerts/alerts.yaml": paper.manifest(alerts.rules(known)),

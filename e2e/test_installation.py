@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic.alias_generators import to_snake
 
 from kernelhealth_e2e import installation, runs
 from kernelhealth_e2e.cluster import Cluster, Settings
+from kernelhealth_e2e.errors import ProcessError
 from kernelhealth_e2e.observing import Observer
 from kernelhealth_e2e.scene import AGENT_METRICS, Scene, is_well, scrape
 
@@ -32,7 +34,7 @@ def test_the_liveness_probe_of_the_agent_passes(scene: Scene) -> None:
 
     scene.kubectl("exec", "daemonset/kernelhealth-agent", WHERE, "--", *command)
 
-    with pytest.raises(Exception, match="status 1"):
+    with pytest.raises(ProcessError, match="ended with status 1"):
         scene.kubectl(
             "exec", "daemonset/kernelhealth-agent", WHERE, "--", *command, "--minutes=0.00001"
         )
@@ -46,7 +48,8 @@ def test_the_agent_serves_the_documented_metrics(scene: Scene) -> None:
     missing = {
         name
         for name, meaning, detector in documented()
-        if any(f'"{detector}"' in one for one in looked) and "absent where" not in meaning
+        if f'kernelhealth_detector_success{{detector="{detector}"}}' in looked
+        and "absent where" not in meaning
     } - families
 
     assert len(looked) >= 3
@@ -117,7 +120,11 @@ def traces_on(cluster: Cluster) -> set[str]:
 def documented() -> list[tuple[str, str, str]]:
     """Return name, meaning and detector of each metric in the document."""
     rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if "`kernelh" in line]
-    return [(row[1].strip(" `"), row[3].strip(), row[4].strip()) for row in rows if len(row) == 6]
+    return [
+        (row[1].strip(" `"), row[3].strip(), to_snake(row[4].strip()))
+        for row in rows
+        if len(row) == 6
+    ]
 
 
 def may_be_empty(name: str) -> bool:

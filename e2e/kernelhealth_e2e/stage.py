@@ -5,42 +5,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from kernelhealth_e2e.props import (
+    DEADLINE,
+    EVENTS,
+    HEALTHS,
+    KIND,
+    LEASES,
+    NODES,
+    POLICIES,
+    REMEDIATIONS,
+    Object,
+    condition,
+    is_cordoned,
+    ready,
+    registered,
+    reported,
+)
 from kernelhealth_operator.cluster.call import APPLY_PATCH, MERGE_PATCH, Patience
 from kernelhealth_operator.cluster.errors import ApiError, NotFound
 from kernelhealth_operator.cluster.session import ApiSession
-
-GROUP = "/apis/kernelhealth.io/v1alpha1"
-NODES = "/api/v1/nodes"
-HEALTHS = f"{GROUP}/nodekernelhealths"
-POLICIES = f"{GROUP}/kernelhealthpolicies"
-REMEDIATIONS = f"{GROUP}/noderemediations"
-EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
-DEADLINE = 60.0
-LEAK = "NetworkNamespaceLeaked"
-RESIDUE = "ResidualPodLink"
-KIND = "NetworkNamespacesHealthy"
-
-Object = dict[str, Any]
-
-
-def auto(**changes: Any) -> Object:
-    """The spec of a policy that cordons leaking nodes at once, but for *changes*."""
-    rule = {"name": "leaking", "match": {"reasons": [LEAK]}, "actions": [{"cordon": {}}]}
-    spec = {
-        "mode": "Auto",
-        "rules": [rule],
-        "disruption": {"maxUnavailable": "50%", "minHealthy": "0%"},
-        "recovery": {"healthyDelay": "1s", "coolDown": "1h"},
-    }
-    return spec | changes
-
 
 _PATIENT = Patience(attempts=8)
 
@@ -56,19 +44,8 @@ class Stage:
         self, name: str, labels: Mapping[str, str] | None = None, *, cordoned: bool = False
     ) -> Object:
         """Registers a Node that is Ready."""
-        body = {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": {"name": name, "labels": dict(labels or {})},
-            "spec": {"unschedulable": cordoned},
-        }
-        await self.post(NODES, body)
-        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "ok"}
-        information = {"bootID": f"boot-of-{name}", "kernelVersion": "6.1.0"}
-        return await self.merge(
-            f"{NODES}/{name}/status",
-            {"status": {"conditions": [ready], "nodeInfo": {**_INFO, **information}}},
-        )
+        await self.post(NODES, registered(name, labels or {}, cordoned=cordoned))
+        return await self.merge(f"{NODES}/{name}/status", ready(name))
 
     async def report(self, name: str, *reasons: str, severity: str = "Critical") -> Object:
         """Writes what the agent of a node has found, once the node has an object for it."""
@@ -80,7 +57,7 @@ class Stage:
         return await self.session.request(
             "PATCH",
             f"{HEALTHS}/{name}/status",
-            body=_report(name, reasons, severity, next(self.stamps)),
+            body=reported(name, reasons, severity, next(self.stamps)),
             content_type=APPLY_PATCH,
             field_manager="kernelhealth-agent",
             force=True,
@@ -204,21 +181,6 @@ class Stage:
                 await asyncio.sleep(0.1)
 
 
-_INFO = dict.fromkeys(
-    (
-        "machineID",
-        "systemUUID",
-        "osImage",
-        "containerRuntimeVersion",
-        "kubeletVersion",
-        "kubeProxyVersion",
-        "operatingSystem",
-        "architecture",
-    ),
-    "",
-)
-
-
 async def _objects(pieces: AsyncIterator[bytes]) -> AsyncIterator[Object]:
     rest = b""
     async for piece in pieces:
@@ -229,53 +191,3 @@ async def _objects(pieces: AsyncIterator[bytes]) -> AsyncIterator[Object]:
                 yield {}
             elif event["type"] != "ERROR":
                 yield event["object"]
-
-
-def _report(name: str, reasons: Sequence[str], severity: str, number: int) -> Object:
-    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
-    time = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    status = "False" if reasons else "True"
-    condition = {
-        "type": KIND,
-        "status": status,
-        "reason": reasons[0] if reasons else "Healthy",
-        "message": "1 network namespace has no owner." if reasons else "Nothing is wrong.",
-        "lastTransitionTime": time,
-    }
-    findings = [
-        {"reason": one, "severity": severity, "message": f"{one} on {name}.", "since": time}
-        for one in reasons
-    ]
-    return {
-        "apiVersion": "kernelhealth.io/v1alpha1",
-        "kind": "NodeKernelHealth",
-        "metadata": {"name": name},
-        "status": {
-            "health": severity if reasons else "Healthy",
-            "problems": ", ".join(reasons),
-            "conditions": [condition],
-            "findings": findings,
-            "bootID": f"boot-of-{name}",
-            "lastReportTime": time,
-        },
-    }
-
-
-def is_cordoned(node: Object) -> bool:
-    """Whether a Node is unschedulable."""
-    return bool(node.get("spec", {}).get("unschedulable"))
-
-
-def condition(item: Object, kind: str) -> Object:
-    """The condition of that type, empty where there is none."""
-    found = (one for one in item.get("status", {}).get("conditions", ()) if one["type"] == kind)
-    return next(found, {})
-
-
-def is_event(node: str, reason: str) -> Callable[[Object], bool]:
-    """Whether an object is an Event about *node* with *reason*."""
-
-    def true(item: Object) -> bool:
-        return bool(item) and item["regarding"]["name"] == node and item["reason"] == reason
-
-    return true

@@ -51,7 +51,8 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     period = settings.status_period.total_seconds()
     policies = Policies(fleet, standings, writes, known.catalogue, clock, period)
     announcer = _announcer(settings, writes, clock)
-    round_ = _round(settings, actions, Answers(session, fleet), writes, announcer, clock)
+    answers = Answers(session, fleet)
+    round_ = _round(settings, actions, answers, writes, announcer, clock, agenda)
     measurements = metrics.Measurements(clock.seconds)
     jitter, workers = random.random, settings.workers
     shell = Shell(
@@ -83,6 +84,7 @@ def _round(  # noqa: PLR0913, PLR0917 - each used once, here
     writes: Writes,
     announcer: Announcer,
     clock: Clock,
+    agenda: Agenda,
 ) -> Round:
     retention = Retention(settings.history_limit, settings.history_ttl)
     silence = settings.silence.total_seconds()
@@ -95,6 +97,7 @@ def _round(  # noqa: PLR0913, PLR0917 - each used once, here
         archive=Archive(answers.fleet, writes, retention),
         rules=Rules(actions, silence, touch_nodes=not settings.dry_run),
         clock=clock,
+        again=agenda.add,
     )
 
 

@@ -89,10 +89,6 @@ class Fleet:
         arrival = self._arrivals.get(name)
         return float("inf") if arrival is None else self._hearing.due(arrival)
 
-    def nudge(self, name: str) -> None:
-        """Wants the node to be looked at again."""
-        self._listener.node(name)
-
     def put_node(self, view: NodeView) -> None:
         """Takes in a Node."""
         before = self.nodes.get(view.name)

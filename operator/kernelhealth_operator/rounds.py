@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,7 @@ class Round:
     archive: Archive
     rules: Rules
     clock: Clock
+    again: Callable[[str], None]
     decisions: dict[str, Decision] = field(default_factory=dict)
     _room: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -117,7 +119,7 @@ class Round:
             subject = executor.Subject(name, standing.node.uid)
             if await self.executing.execute(subject, decision, now):
                 # What comes next follows from what was answered just now.
-                self.fleet.nudge(name)
+                self.again(name)
         return decision
 
     def _decide(self, name: str, owner_missing: bool) -> Decision:  # noqa: FBT001

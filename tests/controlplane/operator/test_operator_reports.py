@@ -8,19 +8,19 @@ import pytest
 
 from kernelhealth_e2e.controlplane import ControlPlane
 from kernelhealth_e2e.operators import operator
-from kernelhealth_e2e.stage import (
+from kernelhealth_e2e.props import (
     EVENTS,
     HEALTHS,
     KIND,
     LEAK,
     NODES,
     POLICIES,
-    Stage,
     auto,
     condition,
     is_cordoned,
     is_event,
 )
+from kernelhealth_e2e.stage import Stage
 
 STRICT = {"networkNamespaces": {"confirmAfter": "30s"}}
 

@@ -10,17 +10,17 @@ import pytest
 
 from kernelhealth_e2e.controlplane import ControlPlane
 from kernelhealth_e2e.operators import Operator, operator
-from kernelhealth_e2e.stage import (
+from kernelhealth_e2e.props import (
     EVENTS,
     HEALTHS,
     LEAK,
     LEASES,
     NODES,
     REMEDIATIONS,
-    Stage,
     auto,
     is_event,
 )
+from kernelhealth_e2e.stage import Stage
 
 LEASE = "kernelhealth-operator"
 CRD = Path(__file__).parents[3] / "crds" / "nodekernelhealths.yaml"
@@ -64,7 +64,7 @@ async def test_of_two_replicas_one_acts_and_the_other_takes_over(
         busy = standby.writes()
 
     assert idle == {}
-    assert busy["node"] == 1
+    assert busy["node"] >= 1
 
 
 async def test_a_leader_that_leaves_hands_over_at_once(

@@ -9,15 +9,8 @@ import pytest
 from kernelhealth_e2e import kubeconfig
 from kernelhealth_e2e.controlplane import ControlPlane
 from kernelhealth_e2e.operators import operator
-from kernelhealth_e2e.stage import (
-    EVENTS,
-    LEAK,
-    REMEDIATIONS,
-    Stage,
-    auto,
-    is_cordoned,
-    is_event,
-)
+from kernelhealth_e2e.props import EVENTS, LEAK, REMEDIATIONS, auto, is_cordoned, is_event
+from kernelhealth_e2e.stage import Stage
 
 ROLES = Path(__file__).parents[3] / "manifests" / "base" / "operator-role.yaml"
 NAMESPACE = "kernelhealth-system"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kernelhealth_e2e.controlplane import ControlPlane
 from kernelhealth_e2e.operators import operator
-from kernelhealth_e2e.stage import HEALTHS, LEASES, NODES, POLICIES, Stage, auto
+from kernelhealth_e2e.props import HEALTHS, LEASES, NODES, POLICIES, auto
+from kernelhealth_e2e.stage import Stage
 
 NODES_AT_ONCE = 40
 SIZE = 1000

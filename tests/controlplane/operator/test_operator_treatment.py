@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernelhealth_e2e.stage import (
+from kernelhealth_e2e.props import (
     EVENTS,
     HEALTHS,
     LEAK,
@@ -12,11 +12,11 @@ from kernelhealth_e2e.stage import (
     POLICIES,
     REMEDIATIONS,
     RESIDUE,
-    Stage,
     auto,
     is_cordoned,
     is_event,
 )
+from kernelhealth_e2e.stage import Stage
 
 OWNER = "kernelhealth.io/cordoned-by"
 pytestmark = pytest.mark.usefixtures("running")

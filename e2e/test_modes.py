@@ -110,34 +110,25 @@ def test_a_person_who_uncordons_ends_the_treatment_and_is_not_contradicted(scene
     assert scene.names("noderemediations") == [ended["metadata"]["name"]]
 
 
-def test_a_paused_policy_gives_nothing_back_until_the_pause_ends(scene: Scene) -> None:
-    scene.policy("Auto")
-
-    with scene.leak("paused"):
-        scene.treatment("Running", is_done)
-        pause(scene, ["network-team: until the switch is replaced"])
-        held = scene.treatment("Running", lambda one: waits_for(one).startswith("Paused"))
-    scene.node("the condition is well again", lambda one: not is_unwell(one))
-    node = scene.get("node", scene.name)
-    pause(scene, [])
-    scene.treatment("Succeeded")
-
-    assert "network-team" in waits_for(held)
-    assert is_cordoned(node)
-    assert not is_cordoned(scene.get("node", scene.name))
-
-
-def test_a_paused_policy_cordons_nothing(scene: Scene) -> None:
+def test_a_paused_policy_neither_cordons_nor_gives_back(scene: Scene) -> None:
     scene.policy("Auto", pauseRequests=["network-team: until the switch is replaced"])
 
-    with scene.leak("early"):
+    with scene.leak("paused"):
         node = scene.node("the condition is mirrored", is_unwell)
         untouched = not is_cordoned(node) and scene.names("noderemediations") == []
         pause(scene, [])
-        scene.node("cordoned by us", lambda one: bool(owner(one)))
+        scene.treatment("Running", is_done)
+        pause(scene, ["storage-team: until Friday"])
+        held = scene.treatment("Running", lambda one: waits_for(one).startswith("Paused"))
+    scene.node("the condition is well again", lambda one: not is_unwell(one))
+    still = scene.get("node", scene.name)
+    pause(scene, [])
     scene.treatment("Succeeded")
 
     assert untouched
+    assert "storage-team" in waits_for(held)
+    assert is_cordoned(still)
+    assert not is_cordoned(scene.get("node", scene.name))
 
 
 def is_unwell(node: Object) -> bool:

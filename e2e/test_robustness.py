@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from kernelhealth_e2e import installation, pods, processes
 from kernelhealth_e2e.cluster import Cluster
@@ -24,31 +24,26 @@ from kernelhealth_e2e.scene import (
 WHERE = f"--namespace={installation.NAMESPACE}"
 
 
-def test_a_leak_during_an_outage_of_the_api_server_is_reported_after_it(scene: Scene) -> None:
+def test_what_changes_while_the_api_server_is_away_is_reported_and_treated_afterwards(
+    scene: Scene,
+) -> None:
     scene.policy("Auto")
     metrics, pod = scene.cluster.publish(AGENT_METRICS), scene.start("unnoticed")
 
-    with pods.fault(scene.cluster, "held_namespace", "in-flight", str(pod.pid)):
-        end_without_waiting(scene, pod)
-        with outage(scene.cluster):
-            scene.counted(metrics, "confirmed without an API server", counts_a_leak)
-        health = scene.health("the pod is named", about(LEAK, pod.title))
-        scene.node("cordoned by us", lambda node: bool(owner(node)))
-    scene.treatment("Succeeded")
-
-    assert len(findings(health)) == 1
-    assert not is_cordoned(scene.get("node", scene.name))
-
-
-def test_a_leak_that_ends_during_an_outage_is_not_reported_any_more(scene: Scene) -> None:
-    scene.policy("Auto")
-    metrics = scene.cluster.publish(AGENT_METRICS)
-
-    with outage_after_leak(scene, "forgiven"):
+    with ExitStack() as away:
+        with pods.fault(scene.cluster, "held_namespace", "in-flight", str(pod.pid)):
+            end_without_waiting(scene, pod)
+            with outage(scene.cluster):
+                scene.counted(metrics, "confirmed without an API server", counts_a_leak)
+            health = scene.health("the pod is named", about(LEAK, pod.title))
+            cordoned = scene.node("cordoned by us", lambda node: bool(owner(node)))
+            away.enter_context(outage(scene.cluster))
         scene.counted(metrics, "well again without an API server", counts_no_leak)
     scene.health("the finding is gone", is_well)
-    scene.treatment("Succeeded")
+    ended = scene.treatment("Succeeded")
 
+    assert len(findings(health)) == 1
+    assert owner(cordoned) == ended["metadata"]["name"]
     assert not is_cordoned(scene.get("node", scene.name))
 
 
@@ -90,19 +85,6 @@ def outage(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         cluster.control_plane.start_apiserver()
-
-
-@contextmanager
-def outage_after_leak(scene: Scene, name: str) -> Iterator[None]:
-    """Let a node be cordoned for a leak, which ends just after an outage has begun."""
-    with scene.leak(name) as pod:
-        scene.health("the pod is named", about(LEAK, pod.title))
-        scene.treatment("Running", is_done)
-        scene.cluster.control_plane.stop_apiserver()
-    try:
-        yield
-    finally:
-        scene.cluster.control_plane.start_apiserver()
 
 
 def end_without_waiting(scene: Scene, pod: pods.Started) -> None:

@@ -48,13 +48,15 @@ Action = PatchNode
 class Target:
     """As much of a Node as remediations look at.
 
-    *owner* is the NodeRemediation that the node's cordon annotation names, if any.
+    *owner* is the NodeRemediation that the node's cordon annotation names, if any. *taken_over*:
+    somebody else made the node unschedulable again since.
     """
 
     name: str
     resource_version: str
     unschedulable: bool
     owner: str | None
+    taken_over: bool = False
 
 
 class Settings(BaseModel):

@@ -25,9 +25,9 @@ _OPERATOR = (
     Permission("", "nodes/status", ("patch",)),
     Permission(GROUP, "kernelhealthpolicies", _WATCH),
     Permission(GROUP, "kernelhealthpolicies/status", ("patch",)),
-    Permission(GROUP, "nodekernelhealths", (*_WATCH, "create", "patch")),
+    Permission(GROUP, "nodekernelhealths", ("list", "watch", "create", "patch")),
     Permission(GROUP, "nodekernelhealths/status", ("patch",)),
-    Permission(GROUP, "noderemediations", (*_WATCH, "create", "patch", "delete")),
+    Permission(GROUP, "noderemediations", (*_WATCH, "create", "delete")),
     Permission(GROUP, "noderemediations/status", ("patch",)),
 )
 _OPERATOR_LEASE = (Permission("coordination.k8s.io", "leases", ("get", "create", "patch")),)

@@ -16,6 +16,7 @@ from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.errors import HarnessError
 
 _FAULTS = "kernelhealth_e2e.faults"
+_TIDYING_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,10 @@ def fault(cluster: Cluster, module: str, *arguments: str) -> Iterator[subprocess
                 said = maker.stderr.read().strip() if maker.stderr else ""
                 raise HarnessError(f"`{' '.join(command)}` made no fault: {said}")
             yield maker
-            maker.communicate(timeout=60)
         finally:
+            # The end of its input lets it tidy up, also when the test has failed.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                maker.communicate(timeout=_TIDYING_SECONDS)
             if maker.poll() is None:
                 maker.kill()
 

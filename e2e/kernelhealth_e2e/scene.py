@@ -20,9 +20,9 @@ PODS = "shop"
 POLICY = "under-test"
 AGENT_METRICS = "10.88.0.1:9469"
 SECONDS = 90.0
+_MANY_PODS_SECONDS = 240.0
 _PROBE_EVERY_SECONDS = 0.25
 _TREATMENTS = "noderemediations"
-_KINDS = ("kernelhealthpolicies", _TREATMENTS)
 
 Holds = Callable[[Object], bool]
 Samples = Mapping[str, float]
@@ -73,7 +73,7 @@ class Scene:
         """Let a policy with short times govern the node; back when the agent follows it."""
         spec = {
             "mode": mode,
-            "detectors": {"networkNamespaces": {"confirmAfter": "5s"}},
+            "detectors": {"networkNamespaces": {"confirmAfter": "3s"}},
             "rules": [{"name": "leak", "match": {"reasons": [LEAK]}, "actions": [{"cordon": {}}]}],
             "disruption": {"maxUnavailable": 1, "minHealthy": 0},
             "recovery": {"healthyDelay": "1s", "coolDown": "5m"},
@@ -128,12 +128,12 @@ class Scene:
 
     def clean(self) -> None:
         """Remove what a test has left, and wait until the node is well and measured by default."""
-        where = f"--namespace={PODS}"
-        self.kubectl("delete", _KINDS[0], "--all")
+        pods_left = ("delete", "pod", "--all", f"--namespace={PODS}", "--ignore-not-found")
+        self.kubectl("delete", "kernelhealthpolicies", "--all")
         self.node("no cordon of ours", lambda node: not owner(node))
         self.kubectl("uncordon", self.name)
         self.kubectl("delete", _TREATMENTS, "--all")
-        self.kubectl("delete", "pod", "--all", where, "--ignore-not-found", "--grace-period=1")
+        self.cluster.kubectl(*pods_left, "--grace-period=1", seconds=_MANY_PODS_SECONDS)
         self.followed(None)
         self.health("a healthy node", is_well)
 

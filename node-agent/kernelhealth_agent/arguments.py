@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -97,7 +98,7 @@ def _capture(command: argparse.ArgumentParser) -> None:
 def _healthy(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--minutes",
-        type=float,
+        type=_minutes,
         default=5.0,
         help="how old the sign of life of the running agent may be (default: 5)",
     )
@@ -119,10 +120,15 @@ def _output(command: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise argparse.ArgumentTypeError("must be a number of minutes such as 5 or 0.5")
+    return float(text)
 
 
 _Entry = tuple[str, Sequence[str], Callable[[argparse.ArgumentParser], None]]

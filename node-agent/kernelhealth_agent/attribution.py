@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
-from kernelhealth_agent.kernel import cgroups
+from kernelhealth_agent.kernel import cgroups, naming
 from kernelhealth_agent.kernel.namespaces import Namespace, Pod, Remembered
 
 _PROCESSES_ASKED = 3
+_PODS_TO_DOUBT = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,12 +43,33 @@ def named(host: Host, places: Places) -> dict[str, Pod]:
     return _logged(host, places.logs) or {}
 
 
+def doubt(
+    present: Mapping[str, Pod],
+    known: Mapping[str, Pod],
+    spaces: Iterable[Namespace],
+    places: Places,
+) -> str | None:
+    """Return why the pods that are *present* cannot be the node's; None where they may well be.
+
+    A kubelet with another root directory (k0s, microk8s) may have left an empty one behind: then
+    every pod would seem to have outlived itself. One may, but not all that are *known* by logs.
+    """
+    every = (space.pod.uid for space in spaces if space.pod is not None and space.processes)
+    running = {uid for uid in every if uid in known}
+    if len(running) < _PODS_TO_DOUBT or any(uid in present for uid in running):
+        return None
+    return (
+        f"{places.pods} has none of the {len(running)} pods that run and have logs, so that it is "
+        "not the kubelet's: set KERNELHEALTH_KUBELET_PODS to the directory of its pods"
+    )
+
+
 def _logged(host: Host, logs: str) -> dict[str, Pod] | None:
     """Return the pods that have a directory for logs, NAMESPACE_NAME_UID, by UID."""
     found: dict[str, Pod] = {}
     try:
         for name in host.names(logs):
-            namespace, _, rest = name.partition("_")
+            namespace, _, rest = naming.printable(name).partition("_")
             pod, _, uid = rest.partition("_")
             if uid:
                 found[uid] = Pod(namespace, pod, uid, "cgroup")
@@ -82,10 +104,17 @@ def _by_cgroup(host: Host, space: Namespace) -> tuple[str, str | None] | None:
     """Return pod UID and container id of the first process that is in a pod."""
     for pid in space.pids[:_PROCESSES_ASKED]:
         with contextlib.suppress(errors.HostError):
-            found = cgroups.pod(host.read(f"proc/{pid}/cgroup"))
-            if found is not None:
+            text = host.read(f"proc/{pid}/cgroup")
+            found = cgroups.pod(text)
+            if found is not None and not _is_foreign(host, text):
                 return found
     return None
+
+
+def _is_foreign(host: Host, text: bytes) -> bool:
+    """Whether a pod is of a cluster inside a container of this host, whose kubelet is another."""
+    container = cgroups.enclosing(text)
+    return container is not None and container.encode() not in host.read("proc/1/cgroup")
 
 
 def _is_same(host: Host, space: Namespace, past: Remembered) -> bool:

@@ -53,14 +53,16 @@ def take(
         ids -= uplinks.outside(host, links)
     places = places or attribution.Places()
     pods, named = attribution.pods(host, places), attribution.named(host, places)
+    namespaces = {
+        inode: attribution.attributed(host, space, named, memory) for inode, space in spaces.items()
+    }
+    if pods is not None and (why := attribution.doubt(pods, named, namespaces.values(), places)):
+        pods, blind = None, (*blind, why)
     return Inventory(
         boot_id=boot_id(host),
         taken=now,
         host=own,
-        namespaces={
-            inode: attribution.attributed(host, space, named, memory)
-            for inode, space in spaces.items()
-        },
+        namespaces=namespaces,
         nsids=frozenset(ids & _known_ids(host)) - {own.nsid},
         links=links,
         pods=pods or {},
@@ -68,6 +70,7 @@ def take(
         memory=memory,
         processes=len(tasks),
         blind=blind,
+        thorough=thorough,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host, Task
@@ -13,12 +13,14 @@ from kernelhealth_agent.kernel.namespaces import Mount, Namespace, Remembered
 
 _MOUNTINFO = 16 << 20
 _SEERS = 4
+_MOUNTS_KEPT = 16
 
 
 def mounts(host: Host, tasks: Iterable[Task]) -> tuple[dict[int, list[Mount]], tuple[str, ...]]:
     """Return the mounts of namespace files by inode number, one look per mount namespace.
 
-    Beside them, a sentence for each mount namespace that could not be looked at.
+    Beside them, a sentence for each mount namespace that could not be looked at, or not whole.
+    Anybody may mount a namespace a hundred thousand times: the first 16 of each are kept.
     """
     seers: dict[int, list[int]] = defaultdict(list)
     # The first process of a container lives longest, and sees what others may have left behind.
@@ -26,22 +28,23 @@ def mounts(host: Host, tasks: Iterable[Task]) -> tuple[dict[int, list[Mount]], t
         if task.mntns and len(seers[task.mntns]) < _SEERS:
             seers[task.mntns].append(task.pid)
     found: dict[int, list[Mount]] = defaultdict(list)
-    blind = []
+    blind: list[str] = []
     for pids in seers.values():
         try:
-            for inode, mount in _seen(host, pids):
-                found[inode].append(mount)
+            for inode, mount in _seen(host, pids, blind):
+                if len(found[inode]) < _MOUNTS_KEPT:
+                    found[inode].append(mount)
         except errors.ForbiddenError as error:
             blind.append(str(error))
     return found, tuple(blind)
 
 
-def _seen(host: Host, pids: Sequence[int]) -> list[tuple[int, Mount]]:
-    """Return the mounts that the first of the processes sees that is still there."""
+def _seen(host: Host, pids: Sequence[int], blind: list[str]) -> Iterator[tuple[int, Mount]]:
+    """Yield the mounts that the first of the processes sees that is still there."""
     for pid in pids:
         path = f"proc/{pid}/mountinfo"
         try:
-            found = mountinfo.network_namespaces(host.read(path, _MOUNTINFO), path)
+            found = mountinfo.network_namespaces(_whole_lines(host, path, blind), path)
         except errors.AbsentError:
             continue
         except errors.UnreadableError:
@@ -49,8 +52,20 @@ def _seen(host: Host, pids: Sequence[int]) -> list[tuple[int, Mount]]:
             if _is_in_namespaces(host, pid):
                 raise
             continue
-        return [(inode, Mount(pid, where)) for inode, where in found]
-    return []
+        yield from ((inode, Mount(pid, where)) for inode, where in found)
+        return
+
+
+def _whole_lines(host: Host, path: str, blind: list[str]) -> bytes:
+    """Return a mount table; of one that is too long the beginning, and *blind* says so."""
+    text = host.read(path, _MOUNTINFO)
+    if len(text) < _MOUNTINFO:
+        return text
+    blind.append(
+        f"{path} is longer than {_MOUNTINFO >> 20} MiB and was not read to its end: a network "
+        "namespace that is only mounted there seems leaked"
+    )
+    return text[: text.rfind(b"\n") + 1]
 
 
 def _is_in_namespaces(host: Host, pid: int) -> bool:

@@ -13,12 +13,15 @@ from typing import Any
 from kernelhealth_agent import liveness, state, thresholds
 from kernelhealth_agent.examination import Examiner, Outcome
 from kernelhealth_agent.hosts.events import KernelEvents
+from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.moments import Clock
 from kernelhealth_agent.pacing import Pace
 from kernelhealth_agent.survey import Surveyor
 
 _LOGGER = logging.getLogger(__name__)
 _BREATH = 0.1
+_LINGER = 3.0
+"""Seconds; the kubelet removes the directories of pods that have ended every 2."""
 _IDLE_SHARE = 250.0
 _LONGEST_PERIOD = 240.0
 
@@ -101,7 +104,7 @@ class Patrol:
             started=started.uptime,
             ended=equipment.clock().uptime,
             cpu_seconds=outcome.round.cpu_seconds,
-            due=outcome.due,
+            due=_due(outcome, trigger, started.uptime),
         )
 
     def _keep(self) -> None:
@@ -114,7 +117,7 @@ class Patrol:
         for what, write in writes.items():
             try:
                 write()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # What cannot be put into words is not kept.
                 if what not in self._complaints:
                     _LOGGER.warning("Agent's %s was not written: why=%s", what, error)
                     self._complaints.add(what)
@@ -135,6 +138,26 @@ class Patrol:
                 # One pod makes dozens of events: they are heard ten times a second at the most.
                 events.rest(_BREATH)
         return "stop"
+
+
+def lingers(inventory: Inventory | None) -> bool:
+    """Whether the namespace of a pod lost its processes while the kubelet still knows the pod.
+
+    Every pod that ends looks so for a moment. Should something keep the namespace, that shows only
+    when the kubelet has removed the pod's directory, which no event tells.
+    """
+    return inventory is not None and any(
+        space.pod is not None and not space.pids and space.pod.uid in inventory.pods
+        for space in inventory.namespaces.values()
+    )
+
+
+def _due(outcome: Outcome, trigger: str, started: float) -> float | None:
+    """Return the uptime at which to look again for what was seen, if at all."""
+    if trigger == "event" and lingers(outcome.round.inventory):
+        soon = started + _LINGER
+        return soon if outcome.due is None else min(soon, outcome.due)
+    return outcome.due
 
 
 def affordable(period: float, cpu_seconds: float) -> float:

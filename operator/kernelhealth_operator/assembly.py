@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from kernelhealth_api import registry
 from kernelhealth_api.remediation import Remediation
@@ -14,6 +13,7 @@ from kernelhealth_operator import catalogue, kinds, metrics, probes, remediation
 from kernelhealth_operator.agenda import Agenda
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.archive import Archive
+from kernelhealth_operator.care import Care
 from kernelhealth_operator.cluster.leadership import Leadership
 from kernelhealth_operator.cluster.lease import LeaseLock, LeaseTiming
 from kernelhealth_operator.cluster.session import ApiSession
@@ -51,8 +51,10 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     period = settings.status_period.total_seconds()
     policies = Policies(fleet, standings, writes, known.catalogue, clock, period)
     announcer = _announcer(settings, writes, clock)
-    answers = Answers(session, fleet)
-    round_ = _round(settings, actions, answers, writes, announcer, clock, agenda)
+    answers = Answers(session, fleet, policies)
+    executing = DryRun() if settings.dry_run else Executor(writes, answers, announcer)
+    care = Care(fleet, answers, executing, actions, clock, agenda.add)
+    round_ = _round(settings, care, writes, announcer)
     measurements = metrics.Measurements(clock.seconds)
     jitter, workers = random.random, settings.workers
     shell = Shell(
@@ -77,27 +79,18 @@ def _announcer(settings: Settings, writes: Writes, clock: Clock) -> Announcer:
     return Announcer(writes, settings.identity, bucket, clock.seconds)
 
 
-def _round(  # noqa: PLR0913, PLR0917 - each used once, here
-    settings: Settings,
-    actions: tuple[Remediation[Any], ...],
-    answers: Answers,
-    writes: Writes,
-    announcer: Announcer,
-    clock: Clock,
-    agenda: Agenda,
-) -> Round:
+def _round(settings: Settings, care: Care, writes: Writes, announcer: Announcer) -> Round:
     retention = Retention(settings.history_limit, settings.history_ttl)
     silence = settings.silence.total_seconds()
     return Round(
-        fleet=answers.fleet,
-        answers=answers,
+        fleet=care.fleet,
+        answers=care.answers,
         writes=writes,
-        executing=DryRun() if settings.dry_run else Executor(writes, answers, announcer),
-        news=News(answers.fleet, announcer),
-        archive=Archive(answers.fleet, writes, retention),
-        rules=Rules(actions, silence, touch_nodes=not settings.dry_run),
-        clock=clock,
-        again=agenda.add,
+        care=care,
+        news=News(care.fleet, announcer),
+        archive=Archive(care.fleet, writes, retention),
+        rules=Rules(silence, touch_nodes=not settings.dry_run),
+        clock=care.clock,
     )
 
 

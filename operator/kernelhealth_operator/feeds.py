@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from kernelhealth_operator import kinds
 from kernelhealth_operator.cluster.envelope import M
+from kernelhealth_operator.cluster.errors import expect_history
 from kernelhealth_operator.cluster.holdings import ChangeKind, V
 from kernelhealth_operator.cluster.session import ApiSession
 from kernelhealth_operator.cluster.watch import NarrowWatch
@@ -38,6 +40,7 @@ class Feeds:
     session: ApiSession
     fleet: Fleet
     policies: Policies
+    _swept: dict[str, int] = field(default_factory=dict)
 
     def policy(self, kind: str | None, body: Mapping[str, Any]) -> None:
         """Takes in an event about a KernelHealthPolicy; *kind* is None for one listed."""
@@ -63,29 +66,34 @@ class Feeds:
         """Lists both kinds; whatever an interrupted watch did not tell is made good by that.
 
         kopf does not tell which objects vanished while it was not watching, and says nowhere that
-        its first list is complete. Raises ``ApiError``.
+        its first list is complete. Raises ``ApiError`` and ``HistoryLost``.
         """
-        bodies, version = await self._list(kinds.POLICIES)
-        for body in bodies:
-            self.policies.take(body)
-        for view in self.policies.views.missing(map(_name, bodies), version):
+        names, version = await self._list(kinds.POLICIES, self.policies.take)
+        for view in self.policies.views.missing(names, version):
             self.policies.drop(view.name)
-        bodies, version = await self._list(kinds.REMEDIATIONS)
-        for body in bodies:
-            self.treatment(None, body)
-        for one in self.fleet.treatments.missing(map(_name, bodies), version):
+        names, version = await self._list(kinds.REMEDIATIONS, partial(self.treatment, None))
+        for one in self.fleet.treatments.missing(names, version):
             self.fleet.drop_treatment(one)
 
-    async def _list(self, path: str) -> tuple[list[Mapping[str, Any]], int]:
-        """All objects, and the resourceVersion that the list is true for."""
-        bodies: list[Mapping[str, Any]] = []
+    async def _list(
+        self, path: str, take: Callable[[Mapping[str, Any]], None]
+    ) -> tuple[list[str], int]:
+        """Hands all objects to *take*; returns their names, and when the list is true for.
+
+        No more than one page of bodies is held: tens of thousands of treatments may be kept.
+        """
+        names: list[str] = []
         params = {"limit": _CHUNK}
         while True:
             page = await self.session.request("GET", path, params=params)
-            bodies += page.get("items") or ()
             metadata = page["metadata"]
+            expect_history(f"LIST {path}", metadata["resourceVersion"], self._swept.get(path, 0))
+            for body in page.get("items") or ():
+                names.append(_name(body))
+                take(body)
             if not metadata.get("continue"):
-                return bodies, int(metadata["resourceVersion"])
+                self._swept[path] = int(metadata["resourceVersion"])
+                return names, self._swept[path]
             params = {"limit": _CHUNK, "continue": metadata["continue"]}
 
 

@@ -192,7 +192,9 @@ class Fleet:
         self, name: str, policy: Policy | None, report: Report | None, now: datetime
     ) -> Mapping[str, datetime]:
         before = self._standings.get(name)
-        since = {} if before is None or policy is None else before.matched_since
+        # Another policy may have a rule of the same name, which has waited for nothing yet.
+        changed = before is None or policy is None or before.policy != policy.name
+        since = {} if before is None or changed else before.matched_since
         if policy is None or report is None or report.silent:
             return since
         return {rule: since.get(rule, now) for rule in match.matching(policy, report)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kernelhealth_operator.fleet import Fleet
@@ -9,16 +10,25 @@ from kernelhealth_operator.headcount import Standing
 from kernelhealth_operator.policy.situation import Situation
 
 
-def situation(fleet: Fleet, standing: Standing, now: datetime, *, owner_missing: bool) -> Situation:
-    """The situation of the node that *standing* is about, at *now* (UTC).
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the API server itself has answered about the Node's cordon; no cache can tell it.
 
-    *owner_missing*: the API server said that the treatment named by the cordon does not exist.
+    *owner_missing*: the treatment named by the cordon does not exist. *taken_over*: somebody else
+    made the Node unschedulable since we did.
     """
+
+    owner_missing: bool = False
+    taken_over: bool = False
+
+
+def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Situation:
+    """The situation of the node that *standing* is about, at *now* (UTC)."""
     name = standing.node.name
     policies = fleet.policies
     return Situation(
         now=now,
-        node=standing.node,
+        node=replace(standing.node, taken_over=said.taken_over),
         report=standing.report,
         policy=None if standing.policy is None else policies.get(standing.policy),
         treatment=fleet.open_treatment(name),
@@ -26,5 +36,5 @@ def situation(fleet: Fleet, standing: Standing, now: datetime, *, owner_missing:
         control_plane_treated=fleet.headcount.control_plane_treated,
         recent=tuple(one for one in fleet.treatments_of(name) if one.status.phase.final),
         matched_since=standing.matched_since,
-        owner_missing=owner_missing,
+        owner_missing=said.owner_missing,
     )

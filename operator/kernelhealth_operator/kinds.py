@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from kernelhealth_api.v1alpha1 import API_VERSION
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
@@ -15,6 +15,7 @@ from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     KernelHealthPolicyStatus,
 )
 from kernelhealth_api.v1alpha1.nodekernelhealth import (
+    OPERATOR,
     NodeKernelHealthSpec,
     NodeKernelHealthStatus,
 )
@@ -29,6 +30,8 @@ NODES = "/api/v1/nodes"
 HEALTHS = f"/apis/{API_VERSION}/nodekernelhealths"
 POLICIES = f"/apis/{API_VERSION}/kernelhealthpolicies"
 REMEDIATIONS = f"/apis/{API_VERSION}/noderemediations"
+FIRST = 1_000_000
+"""The highest priority that a policy can have."""
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 
 MIRRORED = "kernelhealth.io/mirrored-conditions"
@@ -145,6 +148,21 @@ def node_of(body: Mapping[str, Any]) -> NodeView:
     return node_view(NodeModel.model_validate(body))
 
 
+def cordon_taken_over(body: Mapping[str, Any]) -> bool:
+    """Whether somebody else has made the Node unschedulable since the operator did, if it did.
+
+    Who last changed a field is its manager; to set what is set already changes nothing. The API
+    server gathers the oldest managers under one name: who they were is not known.
+    Source: structured-merge-diff merge/update.go; apimachinery managedfields capmanagers.go.
+    """
+    managers = {
+        entry.get("manager")
+        for entry in body["metadata"].get("managedFields") or ()
+        if "f:unschedulable" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+    }
+    return not managers <= {OPERATOR, "ancient-changes"}
+
+
 def health_of(body: Mapping[str, Any]) -> HealthView:
     """The value of a NodeKernelHealth that came as an answer."""
     return health_view(HealthModel.model_validate(body))
@@ -153,6 +171,22 @@ def health_of(body: Mapping[str, Any]) -> HealthView:
 def policy_of(body: Mapping[str, Any]) -> PolicyView:
     """The value of a KernelHealthPolicy that came as an answer or event."""
     return policy_view(PolicyModel.model_validate(body))
+
+
+def readable_policy(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What can be read of a KernelHealthPolicy that as a whole cannot: which nodes it governs.
+
+    Without a selector that can be read it governs all of them, before any other policy: nobody
+    shall act on nodes that it may be there to protect.
+    """
+    spec = body.get("spec")
+    given = spec if isinstance(spec, Mapping) else {}
+    kept = {key: given[key] for key in ("nodeSelector", "priority") if key in given}
+    try:
+        KernelHealthPolicySpec.model_validate(kept)
+    except ValidationError:
+        kept = {"priority": FIRST}
+    return {"metadata": body["metadata"], "spec": kept}
 
 
 def treatment_of(body: Mapping[str, Any]) -> Treatment:

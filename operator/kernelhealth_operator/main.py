@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -20,7 +19,7 @@ from kernelhealth_operator.assembly import assemble
 from kernelhealth_operator.cluster import access
 from kernelhealth_operator.cluster.errors import AccessUnusable
 from kernelhealth_operator.cluster.session import ApiSession
-from kernelhealth_operator.errors import OperatorError
+from kernelhealth_operator.errors import OperatorError, PartFailed
 from kernelhealth_operator.settings import Settings
 from kernelhealth_operator.shell import Shell
 
@@ -62,10 +61,12 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 def attach(
     registry: kopf.OperatorRegistry, shell: Shell, way: access.Access, stop: asyncio.Event
-) -> None:
+) -> list[asyncio.Task[None]]:
     """Registers what kopf is to call; *stop* is set when the shell ends by itself.
 
     All are coroutines: kopf runs plain functions in threads, and the fleet belongs to the loop.
+    Returns where the shell's task will be: how it ended is for the caller to look at, since kopf
+    would try a clean-up that fails again and again.
     """
     running: list[asyncio.Task[None]] = []
 
@@ -89,8 +90,7 @@ def attach(
     @kopf.on.cleanup(registry=registry)
     async def end(**_: Any) -> None:
         running[0].cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running[0]
+        await asyncio.wait(running)
 
     @kopf.on.probe(registry=registry, id="alive", errors=kopf.ErrorsMode.PERMANENT)
     async def alive(**_: Any) -> str:
@@ -107,6 +107,8 @@ def attach(
     async def remediation(event: Any, **_: Any) -> None:
         shell.feeds.treatment(event["type"], event["object"])
 
+    return running
+
 
 async def operate(settings: Settings) -> None:
     """Runs until a signal; raises what made it impossible to go on."""
@@ -122,7 +124,7 @@ async def operate(settings: Settings) -> None:
             asyncio.Event(),
             kopf.OperatorRegistry(),
         )
-        attach(registry, shell, way, stop)
+        running = attach(registry, shell, way, stop)
         await kopf.operator(
             registry=registry,
             settings=kopf_settings(),
@@ -133,6 +135,9 @@ async def operate(settings: Settings) -> None:
             liveness_endpoint=f"http://{settings.liveness_host}:{settings.liveness_port}/healthz",
             stop_flag=stop,
         )
+        for task in running:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise PartFailed.because(error) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

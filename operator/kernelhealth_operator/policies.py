@@ -41,14 +41,16 @@ class Policies:
     def take(self, body: Mapping[str, Any]) -> None:
         """Takes in a KernelHealthPolicy; one that cannot be read governs on, but never acts."""
         try:
-            view = kinds.policy_of(body)
+            view, unread = kinds.policy_of(body), ""
         except ValidationError as error:
-            self._unreadable(str(body.get("metadata", {}).get("name", "")), error)
-            return
+            view, unread = kinds.policy_of(kinds.readable_policy(body)), _sentence(error)
         if not self.views.put(view):
             return
         found = problems(view.spec, _fitting(self.catalogue, view.spec), self.clock.utc())
-        sentences = tuple(str(one) for one in found)
+        sentences = (unread,) if unread else tuple(str(one) for one in found)
+        known = self.fleet.policies.get(view.name)
+        if unread and (known is None or known.problems != sentences):
+            _LOGGER.error("KernelHealthPolicy %s: %s", view.name, unread)
         policy = Policy(view.name, view.created, view.generation, view.spec, sentences)
         self.fleet.put_policy(policy)
         self.mark(view.name)
@@ -95,13 +97,16 @@ class Policies:
             return
         self._earliest[name] = self.clock.seconds() + self.period
         body = await self.writes.policy_status(name, view.resource_version, replacement(wanted))
-        self.views.put(kinds.policy_of(body))
+        self.take(body)
 
-    def _unreadable(self, name: str, error: ValidationError) -> None:
-        _LOGGER.error("KernelHealthPolicy %s cannot be read: %s", name, error)
-        known = self.fleet.policies.get(name)
-        if known is not None:
-            self.fleet.put_policy(replace(known, problems=(f"spec: cannot be read: {error}",)))
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return (
+        f"{where}: cannot be read by this version of the operator ({first['msg']}): "
+        "correct it, or run the version that knows it"
+    )
 
 
 def _fitting(catalogue: Catalogue, spec: KernelHealthPolicySpec) -> Catalogue:

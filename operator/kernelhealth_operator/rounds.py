@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from kernelhealth_api.remediation import CORDONED_BY, Remediation
-from kernelhealth_operator import executor, gather, mirror, upkeep
+from kernelhealth_operator import executor, mirror, upkeep
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.archive import Archive
+from kernelhealth_operator.care import Care
 from kernelhealth_operator.cluster.errors import Conflict, NotFound
 from kernelhealth_operator.cluster.views import NodeView
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Standing
 from kernelhealth_operator.news import News
-from kernelhealth_operator.policy.decide import abandon, decide
+from kernelhealth_operator.policy.decide import abandon
 from kernelhealth_operator.policy.decision import Decision
 from kernelhealth_operator.troubles import Troubles
 from kernelhealth_operator.writes import Writes
@@ -33,26 +30,23 @@ class Rules:
     run.
     """
 
-    remediations: tuple[Remediation[Any], ...]
     silence: float
     touch_nodes: bool
 
 
 @dataclass(slots=True)
 class Round:
-    """Looks at one node at a time per name; decisions with steps are taken one by one."""
+    """Looks at one node at a time per name."""
 
     fleet: Fleet
     answers: Answers
     writes: Writes
-    executing: executor.Executing
+    care: Care
     news: News
     archive: Archive
     rules: Rules
     clock: Clock
-    again: Callable[[str], None]
     decisions: dict[str, Decision] = field(default_factory=dict)
-    _room: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin(self) -> None:
         """A time of leading begins: what stands now has been said by the leader before."""
@@ -73,7 +67,7 @@ class Round:
             with troubles.noted():
                 await self._object(view, standing)
             with troubles.noted():
-                self.decisions[name] = await self._treat(name)
+                self.decisions[name] = await self.care.treat(name)
             decision = self.decisions.get(name, Decision())
             with troubles.noted():
                 await self._status(name, decision)
@@ -93,49 +87,6 @@ class Round:
         if upkeep.outdated(view, health, wanted):
             body = await self.writes.health(view.name, view.uid, upkeep.wire(wanted))
             self.answers.fold_health(body)
-
-    async def _treat(self, name: str) -> Decision:
-        """Decides and carries out; what needs room is decided and written under one lock.
-
-        Before anything is done the Node and its treatment are read live: neither a cordon nor the
-        conclusion that a person undid one ever comes from a cache that lags behind.
-        """
-        missing = await self._owner_missing(name)
-        decision = self._decide(name, missing)
-        if decision.steps:
-            async with self._room:
-                decision = await self._act(name, owner_missing=missing)
-        return decision
-
-    async def _act(self, name: str, *, owner_missing: bool) -> Decision:
-        treatment = self.fleet.open_treatment(name)
-        if treatment is not None:
-            await self.answers.treatment(treatment.name)
-        if await self.answers.node(name) is None:
-            return Decision()
-        decision, now = self._decide(name, owner_missing), self.clock.utc()
-        standing = self.fleet.standing(name)
-        if decision.steps and standing is not None:
-            subject = executor.Subject(name, standing.node.uid)
-            if await self.executing.execute(subject, decision, now):
-                # What comes next follows from what was answered just now.
-                self.again(name)
-        return decision
-
-    def _decide(self, name: str, owner_missing: bool) -> Decision:  # noqa: FBT001
-        standing = self.fleet.refresh(name)
-        if standing is None:
-            return Decision()
-        now = self.clock.utc()
-        facts = gather.situation(self.fleet, standing, now, owner_missing=owner_missing)
-        return decide(facts, self.rules.remediations)
-
-    async def _owner_missing(self, name: str) -> bool:
-        view = self.fleet.nodes.get(name)
-        owner = "" if view is None else view.annotations.get(CORDONED_BY, "")
-        if not owner or owner in self.fleet.treatments:
-            return False
-        return await self.answers.treatment(owner) is None
 
     async def _status(self, name: str, decision: Decision) -> None:
         health, standing = self.fleet.healths.get(name), self.fleet.standing(name)
@@ -172,7 +123,7 @@ class Round:
                 continue
             subject = executor.Subject(name, one.spec.node_uid)
             now = self.clock.utc()
-            await self.executing.execute(subject, abandon(one, now), now)
+            await self.care.executing.execute(subject, abandon(one, now), now)
         await self.archive.clean(name, self.clock.utc())
 
     def _due(self, name: str, decision: Decision) -> float | None:

@@ -30,7 +30,10 @@ def test_the_text_is_the_same_each_time(catalogue: Catalogue) -> None:
 
 
 def test_every_file_says_that_it_is_generated(catalogue: Catalogue) -> None:
-    for name, text in generate.files(catalogue).items():
+    # JSON knows no comments.
+    texts = {n: text for n, text in generate.files(catalogue).items() if not n.endswith(".json")}
+
+    for name, text in texts.items():
         assert "Written by crds/generate.py; do not edit." in text.splitlines()[0], name
 
 

@@ -158,7 +158,7 @@ def test_what_is_no_namespace_has_no_number(live: LiveHost, tmp_path: Path) -> N
     file.touch()
 
     assert live.inode(str(file).lstrip("/")) == 0
-    with pytest.raises(errors.UnreadableError):
+    with pytest.raises(errors.AbsentError):
         live.cookie(str(file).lstrip("/"))
 
 

@@ -7,6 +7,7 @@
 # The root is this machine's, seen through an overlay: every write below / goes to memory and is gone
 # with the node, so neither the kubelet, a CNI plugin nor a privileged pod changes the machine.
 set -eu
+tree=$(cd "$(dirname "$0")/../../.." && pwd)
 run=$1 binaries=$2 name=$3
 shift 3
 root=$run/root
@@ -29,6 +30,10 @@ mount -t tmpfs -o mode=755 node-run "$root/run"
 mount -t tmpfs -o mode=1777 node-tmp "$root/tmp"
 mkdir -p "$root/run/lock" "$root$run" "$root$binaries"
 mount --bind "$run" "$root$run"
+# Fault makers run on the node from this very tree, which may be below /tmp.
+mkdir -p "$root$tree"
+mount --rbind "$tree" "$root$tree"
+mount -o remount,bind,ro "$root$tree"
 mount --bind -o ro "$binaries" "$root$binaries"
 
 # What grows with images and pods is on disk.

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from kernelhealth_agent.kernel.leaks import Kept, NetworkNamespaces, Unreachable
-from kernelhealth_agent.kernel.namespaces import Pod
+from kernelhealth_agent.kernel import leak_wording
+from kernelhealth_agent.kernel.leaks import Hidden, Kept, NetworkNamespaces, Unreachable
 from kernelhealth_api.detector import (
     Detector,
     Observation,
@@ -62,18 +62,20 @@ def judge(now: NetworkNamespaces, _params: NetworkNamespacesParams) -> Iterator[
         yield _lost(lost)
     for kept in now.kept:
         yield _kept(kept)
+    for hidden in now.hidden:
+        yield _hidden(hidden)
 
 
 def _lost(lost: Unreachable) -> Observation:
     pod = lost.past.pod if lost.past else lost.pod
     interfaces = tuple(link.name for link in lost.inside)
     key = f"inode {lost.past.inode}" if lost.past else f"nsid {lost.nsid} {_identity(lost)}".strip()
-    inode = lost.past.inode if lost.past else lost.socket.inode if lost.socket else None
+    inode = next((s.inode for s in (lost.past, lost.socket, lost.listed) if s is not None), None)
     cause, holder, advice, cures = _explained(lost)
     holds = [*interfaces, *lost.addresses, *(f"{name} on the host" for name in lost.outside)]
     message = (
-        f"{_title(inode, lost.nsid)}{_of(pod)} is still in the kernel, but no process, mount or "
-        f"descriptor leads to it{' any more' if lost.past else ''}; {advice}"
+        f"{leak_wording.title(inode, lost.nsid)}{leak_wording.of(pod)} is still in the kernel, but "
+        f"no process, mount or descriptor leads to it{' any more' if lost.past else ''}; {advice}"
         f"{' It keeps ' + ', '.join(holds[:6]) + '.' if holds else ''}"
     )
     subject = Subject(
@@ -83,7 +85,7 @@ def _lost(lost: Unreachable) -> Observation:
         addresses=lost.addresses[:8],
         holder=holder,
         container=lost.past.sandbox if lost.past else None,
-        **_whose(pod, "memory" if lost.past else None),
+        **leak_wording.whose(pod, "memory" if lost.past else None),
     )
     # A living process may well keep a namespace of its own by a socket: no harm without a pod.
     severity = Severity.INFO if lost.socket is not None and pod is None else None
@@ -99,46 +101,45 @@ def _explained(lost: Unreachable) -> tuple[str, str, str, tuple[str, ...]]:
         advice = "the kernel's gssproxy client keeps it: unload auth_rpcgss, or reboot the node."
         cures = ("BlockRpcGssModule", "UnloadRpcGssModule", "Reboot")
         return "GssProxyPin", "kernel (gssproxy client)", advice, cures
-    advice = "the kernel itself or something in flight holds it: if it stays, reboot the node."
-    return "HeldByKernel", "kernel, or a socket in flight", advice, ("Reboot",)
+    advice = leak_wording.unknown_holder(lost.listed)
+    return "HeldByKernel", leak_wording.KERNEL, advice, ("Reboot",)
 
 
 def _kept(kept: Kept) -> Observation:
     space = kept.namespace
     message = (
-        f"{_title(space.inode, space.nsid)}{_of(kept.pod)} outlived its pod: {kept.holder} "
-        f"keeps it; {'unmount it' if kept.how == 'mount' else 'stop that process'}."
+        f"{leak_wording.title(space.inode, space.nsid)}{leak_wording.of(kept.pod)} outlived its "
+        f"pod: {kept.holder} keeps it; "
+        f"{'unmount it' if kept.how == 'mount' else 'stop that process'}."
     )
     subject = Subject(
         namespace=space.inode,
         nsid=space.nsid,
         holder=kept.holder,
         container=space.sandbox,
-        **_whose(kept.pod, None),
+        **leak_wording.whose(kept.pod, None),
     )
     cause = f"HeldBy{kept.how.capitalize()}"
     return Observation(LEAKED, f"inode {space.inode}", subject, message, cause, _CURES[kept.how])
 
 
+def _hidden(found: Hidden) -> Observation:
+    message, subject = leak_wording.hidden(found)
+    space = found.listed
+    # Inode numbers are given again at once, cookies never: a namespace of a moment has its own key.
+    key = f"inode {space.inode}{'' if space.cookie is None else f' cookie {space.cookie}'}"
+    cause = "HeldByKernel" if found.socket is None else "HeldBySocket"
+    cures = ("Reboot",) if found.socket is None else _CURES["socket"]
+    severity = None
+    if found.past is None:
+        # A service manager may keep one in flight for a service that has exited: no harm.
+        severity, cures = Severity.INFO, ()
+    return Observation(LEAKED, key, subject, message, cause, cures, severity)
+
+
 def _identity(lost: Unreachable) -> str:
     """Return what tells a namespace from another that is given the same id later."""
     return ",".join(sorted(link.mac for link in lost.inside))
-
-
-def _title(inode: int | None, nsid: int | None) -> str:
-    names = [str(inode)] if inode is not None else []
-    names += [f"nsid {nsid}"] if nsid is not None else []
-    return f"Network namespace {' '.join(names[:1])}{''.join(f' ({n})' for n in names[1:])}"
-
-
-def _of(pod: Pod | None) -> str:
-    return f" of pod {pod.title}" if pod else " of an unknown pod"
-
-
-def _whose(pod: Pod | None, known_by: str | None) -> dict[str, str | None]:
-    if pod is None:
-        return {}
-    return {"pod": pod.title, "pod_uid": pod.uid, "pod_known_by": known_by or pod.known_by}
 
 
 def _views(now: NetworkNamespaces) -> dict[tuple[str, ...], float]:
@@ -149,6 +150,8 @@ def _views(now: NetworkNamespaces) -> dict[tuple[str, ...], float]:
     }
     if now.objects is not None:
         views["slab",] = now.objects
+    if now.listed is not None:
+        views["kernel",] = len(now.listed) - 1
     return views
 
 
@@ -156,7 +159,8 @@ def _capacities(now: NetworkNamespaces) -> dict[str, float]:
     """Return how many leaked namespaces fit into memory: those that are there, and the rest."""
     if now.room is None:
         return {}
-    return {LEAKED.name: len(now.unreachable) + len(now.kept) + now.room}
+    leaked = [*now.unreachable, *now.kept, *(hidden for hidden in now.hidden if hidden.past)]
+    return {LEAKED.name: len(leaked) + now.room}
 
 
 DETECTOR = Detector(

@@ -29,9 +29,9 @@ class ResidualLinksParams(Params):
     """When leftovers of pods' networks are a finding, and when a critical one."""
 
     confirm_after: Duration = Field(
-        timedelta(minutes=2),
+        timedelta(minutes=5),
         description="How long a leftover must last before it is reported: a CNI plugin at work "
-        "on a pod leaves the same picture for a moment.",
+        "on a pod leaves the same picture, and the kubelet gives it 4 minutes.",
     )
     critical_links: int = Field(
         20, ge=1, description="From how many residual links on the finding is Critical."

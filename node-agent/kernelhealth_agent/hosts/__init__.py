@@ -73,6 +73,9 @@ class Host(Protocol):
     def read(self, path: str, limit: int = LARGEST) -> bytes:
         """Return the content of a file, *limit* bytes of it at the most."""
 
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        """Return *size* bytes of a file from *offset* on, fewer where it ends before."""
+
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, in no order."""
 

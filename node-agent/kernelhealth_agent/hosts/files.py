@@ -53,6 +53,17 @@ class Files:
                 os.close(descriptor)
         return b"".join(parts)
 
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        """Return *size* bytes of a file from *offset* on, fewer where it ends before."""
+        if not 0 <= offset < 1 << 63:
+            raise errors.UnreadableError(path, f"no file has a byte {offset}")
+        with translated(path):
+            descriptor = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.pread(descriptor, size, offset)
+            finally:
+                os.close(descriptor)
+
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, in no order."""
         with translated(path):

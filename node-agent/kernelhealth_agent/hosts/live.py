@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import socket
-import struct
 from collections.abc import Container, Iterator, Sequence
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import SocketHolder, files, holders, sockets
+from kernelhealth_agent.hosts import SocketHolder, files, holders, nsfs, sockets, unlisted
 from kernelhealth_agent.kernel import netlink, rtnetlink
 from kernelhealth_agent.kernel.netlink import Request
 
-_NSFS_MAGIC = 0x6E736673
 _SHRINKABLE = {"net_namespace"}
 _BATCH = 128
 
@@ -34,9 +31,9 @@ class LiveHost(files.Files):
     def inode(self, path: str) -> int:
         """Return the inode number of an nsfs file, or 0 where the file is no namespace."""
         with files.translated(path):
-            descriptor = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = nsfs.located(self.path(path))
             try:
-                return os.fstat(descriptor).st_ino if _is_namespace(descriptor) else 0
+                return os.fstat(descriptor).st_ino if nsfs.is_namespace(descriptor) else 0
             finally:
                 os.close(descriptor)
 
@@ -65,7 +62,7 @@ class LiveHost(files.Files):
         try:
             for path in paths:
                 try:
-                    opened.append(os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC))
+                    opened.append(nsfs.opened(self.path(path)))
                 except OSError:
                     opened.append(-1)
             yield opened
@@ -77,7 +74,10 @@ class LiveHost(files.Files):
     def dump(self, request: Request, namespace: str | None = None) -> bytes:
         """Return the netlink messages that answer, without the closing one."""
         where = None if namespace is None else self.path(namespace)
-        return sockets.dump(request, where)
+        listed = sockets.dump(request, where)
+        if request == rtnetlink.nsids_request():
+            return unlisted.completed(listed, where)
+        return listed
 
     def strangers(self, known: Container[int]) -> list[SocketHolder]:
         """Return one open socket of each network namespace whose inode number is not *known*."""
@@ -126,13 +126,3 @@ def _numbered(part: bytes, name: str) -> Iterator[tuple[int, int]]:
         ids = rtnetlink.nsids(part[at : at + length], name)
         yield sequence, ids[0] if ids else -1
         at += (length + 3) & ~3
-
-
-def _is_namespace(descriptor: int) -> bool:
-    """Whether a descriptor is on nsfs; statfs(2), whose first word is the type of file system."""
-    buffer = ctypes.create_string_buffer(256)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.fstatfs(descriptor, buffer):
-        return False
-    kind: int = struct.unpack_from("=l", buffer.raw)[0]
-    return kind == _NSFS_MAGIC

@@ -5,6 +5,9 @@
 inode numbers of nsfs files by path (inodes), the ids and the cookies of namespaces by inode number
 (nsids, cookies), and the namespaces of sockets by process and descriptor (sockets:
 ``{"17/3": 4026532178}``).
+
+``PATH.segments.json`` holds the parts that were read of a file which is too large to be recorded,
+``/proc/kcore`` say: bytes in hexadecimal digits by offset, ``{"0x40": "0100"}``.
 """
 
 from __future__ import annotations
@@ -62,6 +65,18 @@ class RecordedHost(files.Files):
         """Return the number that the namespace behind a file shares with no other of this boot."""
         return self._namespaces("cookies").get(str(self.inode(path)))
 
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        """Return *size* bytes of a file from *offset* on, of the parts that were recorded."""
+        where = f"{path}.segments.json"
+        try:
+            text = self.read(where, 1 << 26)
+        except errors.AbsentError:
+            return super().read_at(path, offset, size)
+        for start, content in _segments(text, where):
+            if start <= offset and offset + size <= start + len(content):
+                return content[offset - start : offset - start + size]
+        raise errors.UnreadableError(where, f"{size} bytes at {offset:#x} were not recorded")
+
     def dump(self, request: Request, namespace: str | None = None) -> bytes:
         """Return the netlink messages that answer, without the closing one."""
         path = recording(request, None if namespace is None else self.inode(namespace))
@@ -90,3 +105,13 @@ class RecordedHost(files.Files):
 def recording(request: Request, inode: int | None) -> str:
     """Return the path of the answer to a request, in the namespace of that inode number."""
     return f"netlink/{request.name}{'' if inode is None else f'@{inode}'}.hex"
+
+
+def _segments(text: bytes, path: str) -> list[tuple[int, bytes]]:
+    """Decode the recorded parts of a file."""
+    try:
+        found = json.loads(text)
+        return [(int(at, 16), bytes.fromhex(content)) for at, content in found.items()]
+    except (ValueError, AttributeError, TypeError) as error:
+        why = f"it is no mapping of offsets to bytes: {error}"
+        raise errors.UnreadableError(path, why) from error

@@ -10,7 +10,7 @@ from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import LARGEST, Descriptor, Folder, SocketHolder, Task
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.hosts.recorded import NAMESPACES, recording
-from kernelhealth_agent.kernel import netlink
+from kernelhealth_agent.kernel import cni_excerpt, net_layout, netlink
 from kernelhealth_agent.kernel.netlink import Request
 
 
@@ -26,6 +26,7 @@ class RecordingHost:
         self._files: dict[str, bytes] = {}
         self._links: dict[str, str] = {}
         self._listed: dict[str, list[str]] = {}
+        self._segments: dict[str, dict[str, str]] = {}
         parts = ("inodes", "nsids", "cookies", "sockets")
         self._namespaces: dict[str, dict[str, int]] = {part: {} for part in parts}
 
@@ -40,7 +41,17 @@ class RecordingHost:
 
     def read(self, path: str, limit: int = LARGEST) -> bytes:
         """Return the content of a file, and take it down."""
-        content = self._files[path] = self._host.read(path, limit)
+        content = self._host.read(path, limit)
+        excerpt = net_layout.EXCERPTS.get(path)
+        if cni_excerpt.concerns(path):
+            excerpt = cni_excerpt.excerpt
+        self._files[path] = excerpt(content) if excerpt else content
+        return content
+
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        """Return *size* bytes of a file from *offset* on, and take only them down."""
+        content = self._host.read_at(path, offset, size)
+        self._segments.setdefault(path, {})[f"{offset:#x}"] = content.hex()
         return content
 
     def names(self, path: str) -> list[str]:
@@ -142,6 +153,8 @@ class RecordingHost:
         """Write the recording; ``OSError`` where that is not possible."""
         files = dict(self._files)
         files[NAMESPACES] = (json.dumps(self._namespaces, indent=1, sort_keys=True) + "\n").encode()
+        for path, segments in self._segments.items():
+            files[f"{path}.segments.json"] = f"{json.dumps(segments, indent=1)}\n".encode()
         names = [f"{path}/{name}" for path, every in self._listed.items() for name in every]
         known = {*files, *self._links, *self._listed}
         above = {str(parent) for path in (*known, *names) for parent in PurePosixPath(path).parents}

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.hosts import nsfs
 from kernelhealth_agent.kernel import netlink
 from kernelhealth_agent.kernel.netlink import Request
 
+_LIBC = ctypes.CDLL(None, use_errno=True)  # Dear to make, and there is one call for each namespace.
 _CLONE_NEWNET = 0x40000000
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 _SO_RCVBUFFORCE, _SO_NETNS_COOKIE = 33, 71
@@ -40,19 +42,18 @@ def inside(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        away = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        away = nsfs.opened(path)
         try:
-            if libc.setns(away, _CLONE_NEWNET):
+            if _LIBC.setns(away, _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         finally:
             os.close(away)
         try:
             yield
         finally:
-            if libc.setns(home, _CLONE_NEWNET):
+            if _LIBC.setns(home, _CLONE_NEWNET):
                 # A thread that stays would itself hold the namespace: better no agent than that.
                 os._exit(70)
     finally:

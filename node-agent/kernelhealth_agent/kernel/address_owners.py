@@ -1,9 +1,10 @@
 """Which leases, CNI results and policy rules outlived the sandbox that they were made for.
 
 One residue is all that is left of one sandbox. It is claimed only when the sandbox is not among
-the living ones; and unless the CNI result proves that it was a Kubernetes pod's, for which that
-list is complete, only when no interface of any namespace has one of its addresses: other runtimes
-use the same directories for containers that are on no such list.
+the living ones and its pod does not wait for the kubelet to replace it; and unless the CNI result
+proves that it was a Kubernetes pod's, for which that list is complete, only when no interface of
+any namespace has one of its addresses: other runtimes use the same directories for containers that
+are on no such list.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 from kernelhealth_agent.kernel.cni_cache import Attachment
 from kernelhealth_agent.kernel.host_local import Lease
 from kernelhealth_agent.kernel.namespaces import Namespace, Pod
-from kernelhealth_agent.kernel.pod_networks import PodNetworks, mounted, plain
+from kernelhealth_agent.kernel.pod_networks import PodNetworks, mounted, plain, waits
 from kernelhealth_agent.kernel.routing import MAIN_TABLE, Rule
 
 _T = TypeVar("_T", Attachment, Lease)
@@ -44,6 +45,11 @@ class Residue:
         found |= {address for item in self.attachments for address in item.addresses}
         found |= {address for rule in self.rules if (address := pod_address(rule))}
         return tuple(sorted(found, key=lambda text: (":" in text, ipaddress.ip_address(text))))
+
+    @property
+    def rules_only(self) -> bool:
+        """Whether nothing but policy rules is left."""
+        return not self.leases and not self.attachments
 
     @property
     def proven(self) -> bool:
@@ -124,13 +130,25 @@ def _is_claimed(residue: Residue, sample: PodNetworks, spaces: Mapping[str, Name
     """Whether nothing speaks for the sandbox; *spaces* are the namespaces by their files."""
     for item in residue.attachments:
         space = spaces.get(plain(item.netns)) if item.netns else None
-        if space is not None and space.processes:
+        if (space is not None and space.processes) or waits(item, sample, spaces):
             return False
     if residue.proven:
         return True
-    if sample.used is None:
+    if sample.used is None or (residue.rules_only and not _is_customary(residue, sample)):
         return False
     return not any(address in sample.used for address in residue.addresses)
+
+
+def _is_customary(residue: Residue, sample: PodNetworks) -> bool:
+    """Whether rules alone are a plugin's: a pair, to and from, or as those of pods that live.
+
+    A person has rules as well: ``to 192.0.2.7 lookup main`` keeps the way to a VPN's server free.
+    """
+    if len({rule.priority in _TO_POD for rule in residue.rules}) == 2:
+        return True
+    used = sample.used or {}
+    customs = {rule.priority for rule in sample.rules if pod_address(rule) in used}
+    return any(rule.priority in customs for rule in residue.rules)
 
 
 def leased(sample: PodNetworks) -> dict[str, int]:

@@ -19,6 +19,7 @@ _POD = re.compile(
     r"|[0-9a-f]{32})"
     r"(?:\.slice)?(?:[/:](?:[a-z-]+[-:])?([0-9a-f]{64}))?"
 )
+_CONTAINER = re.compile(r"[0-9a-f]{64}")
 
 
 def pod(text: bytes) -> tuple[str, str | None] | None:
@@ -30,3 +31,16 @@ def pod(text: bytes) -> tuple[str, str | None] | None:
     if match is None:
         return None
     return match[1].replace("_", "-"), match[2]
+
+
+def enclosing(text: bytes) -> str | None:
+    """Return the container that the kubelet of a process's pod runs in; None for the node itself.
+
+    A node of kind is a container of Docker: ``0::/docker/4c1e…/kubelet/kubepods/pod8a7f…-…/3f1c…``.
+    """
+    for line in text.decode(errors="replace").splitlines():
+        above, tree, _ = line.partition("kubepods")
+        match = _CONTAINER.search(above)
+        if tree and match is not None:
+            return match[0]
+    return None

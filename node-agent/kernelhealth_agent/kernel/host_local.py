@@ -12,6 +12,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.kernel import naming
 
 PLACE = "var/lib/cni/networks"
 
@@ -41,7 +42,7 @@ def lease(text: bytes, file: str) -> Lease:
     Raises ``UnreadableError`` for bytes that are no text and a name that is no address.
     """
     directory, _, name = file.rpartition("/")
-    network = directory.rpartition("/")[2]
+    network = naming.printable(directory.rpartition("/")[2])
     try:
         address = str(ipaddress.ip_address(name))
     except ValueError as error:

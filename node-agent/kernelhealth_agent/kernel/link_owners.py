@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from kernelhealth_agent.kernel import interface_names
 from kernelhealth_agent.kernel.namespaces import Namespace, Pod
-from kernelhealth_agent.kernel.pod_networks import PodNetworks, plain
+from kernelhealth_agent.kernel.pod_networks import PodNetworks, mounted, plain, waits
 from kernelhealth_agent.kernel.rtnetlink import Link
 
 KINDS = frozenset({"veth", "netkit", "macvlan", "macvtap", "ipvlan", "ipvtap"})
@@ -117,6 +117,7 @@ class _Owners:
         self._digits = interface_names.by_digits(pods)
         known = {a.sandbox for a in sample.attachments} | {m.sandbox for m in past if m.sandbox}
         self._cilium = interface_names.by_sandbox(known | (sample.sandboxes or frozenset()))
+        self._spaces = mounted(sample.inventory)
         self._paths = {plain(a.netns): a for a in sample.attachments if a.netns}
 
     def claim(self, link: Link, space: Namespace | None) -> _Claim | None:
@@ -175,7 +176,9 @@ class _Owners:
             return True
         for mount in space.mounts if space else ():
             attached = self._paths.get(plain(mount.path))
-            if attached is not None and sample.lives(attached.sandbox):
+            if attached is None:
+                continue
+            if sample.lives(attached.sandbox) or waits(attached, sample, self._spaces):
                 return True
         if claim.sandbox is not None:
             return sample.lives(claim.sandbox)

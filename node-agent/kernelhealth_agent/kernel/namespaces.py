@@ -93,7 +93,7 @@ class Inventory:
     *nsids* all ids that the host's namespace knows, without its own; *links* the links of the host;
     *pods* the pods that the kubelet has on the node, by UID; *memory* what earlier looks knew.
     *processes* counts tasks. *blind* says what could not be looked at, a sentence each. Without
-    *pods_known* it cannot be said of any pod that it is gone.
+    *pods_known* it cannot be said of any pod that it is gone. *thorough* looks may cost more.
     """
 
     boot_id: str
@@ -107,6 +107,7 @@ class Inventory:
     processes: int = 0
     blind: tuple[str, ...] = ()
     pods_known: bool = True
+    thorough: bool = False
 
     @property
     def unreachable(self) -> frozenset[int]:

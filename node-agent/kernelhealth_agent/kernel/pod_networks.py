@@ -52,6 +52,29 @@ class PodNetworks:
         return nameless or (pod.namespace, pod.name) in names
 
 
+def waits(item: Attachment, sample: PodNetworks, spaces: Mapping[str, Namespace]) -> bool:
+    """Whether the pod of a sandbox lives and has no other that does; *spaces* by file.
+
+    CRI-O (drop_infra_ctr) has no process in a sandbox before the first container starts, and none
+    between two starts of one that fails. After a boot all pods wait for the kubelet to replace
+    their sandboxes, the last of them for many minutes.
+    """
+    if item.pod is None:
+        return False
+    pods = sample.inventory.pods.values()
+    if sample.inventory.pods_known and all((p.namespace, p.name) != item.pod for p in pods):
+        return False
+    return not any(
+        other.pod == item.pod and other.sandbox != item.sandbox and _lives(other, sample, spaces)
+        for other in sample.attachments
+    )
+
+
+def _lives(item: Attachment, sample: PodNetworks, spaces: Mapping[str, Namespace]) -> bool:
+    space = spaces.get(plain(item.netns)) if item.netns else None
+    return sample.lives(item.sandbox) or (space is not None and space.processes > 0)
+
+
 def mounted(inventory: Inventory) -> dict[str, Namespace]:
     """Return the reachable namespaces by the paths of their files, as the CNI spells them."""
     return {

@@ -78,6 +78,13 @@ def nsid_message(descriptor: int, sequence: int) -> bytes:
     return netlink.HEADER.pack(size, _GETNSID, netlink.REQUEST, sequence, 0) + body
 
 
+def known_message(nsid: int) -> bytes:
+    """Return a whole message that asks whether an id is in use (Linux >= 4.20)."""
+    body = bytes(4) + netlink.attribute(_NETNSA_NSID, struct.pack("=i", nsid))
+    size = netlink.HEADER.size + len(body)
+    return netlink.HEADER.pack(size, _GETNSID, netlink.REQUEST, nsid, 0) + body
+
+
 def links(stream: bytes, path: str) -> tuple[Link, ...]:
     """Decode an answer to ``links_request``."""
     return tuple(

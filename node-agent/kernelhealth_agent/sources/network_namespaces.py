@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from kernelhealth_agent import cni_state, errors, rpc_transports
+from kernelhealth_agent import cni_state, errors, keepers, kernel_list, rpc_transports
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import meminfo, rtnetlink
-from kernelhealth_agent.kernel.leaks import Kept, NetworkNamespaces, Socket, Unreachable
+from kernelhealth_agent.kernel.leaks import Kept, Listed, NetworkNamespaces, Socket, Unreachable
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod
 from kernelhealth_agent.source import Source
 
@@ -22,17 +22,28 @@ Linux 6.18 with four CPUs. Those of real pods are larger."""
 
 def collect(host: Host, inventory: Inventory) -> NetworkNamespaces:
     """Look into unreachable namespaces by their ids, and for what keeps those of gone pods."""
+    listed = kernel_list.ask(host, inventory)
+    alone = kernel_list.alone(host, inventory, listed)
+    asked = inventory.unreachable or alone
+    sockets = keepers.sockets(host, inventory) if asked else ()
     return NetworkNamespaces(
         reachable=len(inventory.namespaces),
         identified=len(inventory.nsids),
         objects=_objects(host),
         room=_room(host),
-        unreachable=_lost(host, inventory),
+        unreachable=_lost(host, inventory, dict(sockets), listed or ()),
         kept=tuple(_kept(host, inventory)),
+        listed=listed,
+        hidden=kernel_list.hidden(alone, inventory, (socket for _, socket in sockets)),
     )
 
 
-def _lost(host: Host, inventory: Inventory) -> tuple[Unreachable, ...]:
+def _lost(
+    host: Host,
+    inventory: Inventory,
+    sockets: Mapping[int | None, Socket],
+    listed: Iterable[Listed],
+) -> tuple[Unreachable, ...]:
     """Return the namespaces that nothing reaches, with all that can be found out about them."""
     ids = sorted(inventory.unreachable)
     if not ids:
@@ -41,7 +52,8 @@ def _lost(host: Host, inventory: Inventory) -> tuple[Unreachable, ...]:
         _unreachable(host, inventory, nsid, look=place < _MOST_LOOKED_INTO)
         for place, nsid in enumerate(ids)
     ]
-    sockets, pinned = _sockets(host, inventory), _pinned(host)
+    pinned = _pinned(host)
+    by_id, by_inode = {s.nsid: s for s in listed}, {s.inode: s for s in listed}
     former = {} if all(lost.past for lost in found) else _former(host, inventory)
     return tuple(
         dataclasses.replace(
@@ -49,6 +61,7 @@ def _lost(host: Host, inventory: Inventory) -> tuple[Unreachable, ...]:
             socket=sockets.get(lost.nsid),
             pod=None if lost.past else _owner(lost, former),
             pinned_by_gssproxy=lost.past is not None and lost.past.inode in pinned,
+            listed=by_id.get(lost.nsid) or (by_inode.get(lost.past.inode) if lost.past else None),
         )
         for lost in found
     )
@@ -113,18 +126,6 @@ def _owner(lost: Unreachable, former: Mapping[str, Pod]) -> Pod | None:
     return next((former[name] for name in (*lost.outside, *lost.addresses) if name in former), None)
 
 
-def _sockets(host: Host, inventory: Inventory) -> dict[int, Socket]:
-    """Return, by the id of a namespace, an open socket that keeps it."""
-    known = {inventory.host.inode, *inventory.namespaces}
-    found = {}
-    with contextlib.suppress(errors.HostError):
-        for holder in host.strangers(known):
-            if holder.nsid is not None:
-                process = _process(host, holder.pid)
-                found[holder.nsid] = Socket(process, holder.number, holder.inode)
-    return found
-
-
 def _kept(host: Host, inventory: Inventory) -> list[Kept]:
     """Return the namespaces that something still reaches although the kubelet's pod is gone."""
     found = []
@@ -140,21 +141,13 @@ def _kept(host: Host, inventory: Inventory) -> list[Kept]:
 def _holder(host: Host, space: Namespace) -> tuple[str, str]:
     """Return what keeps a namespace (process, mount or descriptor), in one word and in words."""
     if space.pids:
-        return "process", f"process {_process(host, space.pids[0])}"
+        return "process", f"process {keepers.process(host, space.pids[0])}"
     if space.mounts:
         mount = space.mounts[0]
-        return "mount", f"mount {mount.path} in the mount namespace of {_process(host, mount.pid)}"
+        seen_by = keepers.process(host, mount.pid)
+        return "mount", f"mount {mount.path} in the mount namespace of {seen_by}"
     pid, number = space.descriptors[0]
-    return "descriptor", f"descriptor {number} of {_process(host, pid)}"
-
-
-def _process(host: Host, pid: int) -> str:
-    """Return a process as comm[pid]."""
-    try:
-        comm = host.read(f"proc/{pid}/comm").decode(errors="replace").strip()
-    except errors.HostError:
-        comm = "?"
-    return f"{comm}[{pid}]"
+    return "descriptor", f"descriptor {number} of {keepers.process(host, pid)}"
 
 
 def _room(host: Host) -> int | None:
@@ -192,6 +185,7 @@ SOURCE = Source(
         "sys/kernel/slab/net_namespace",
         "sys/kernel/debug/sunrpc/rpc_xprt/*/info",
         "proc/meminfo",
+        *kernel_list.READS,
     ),
     collect=collect,
 )

@@ -9,8 +9,10 @@ ApiError
 ├── Rejected       400, 422, every other 4xx, and redirects: what was sent is wrong
 ├── Throttled      429  come back after ``retry_after`` seconds; an eviction: a budget is in the way
 ├── ServerFailed   5xx
-└── Unreachable    no answer: refused, cut, timed out, TLS
+├── Unreachable    no answer: refused, cut, timed out, TLS
+└── Unreadable     an object that does not fit the schema as this version knows it
 AccessUnusable     the kubeconfig or the service account's files cannot be used
+HistoryLost        the cluster went back to an earlier state: etcd was restored from a backup
 NotLeader          a write was about to be sent by a replica that does not lead
 StreamBroken       a watch sent what is no watch event
 """
@@ -93,6 +95,16 @@ class Unreachable(ApiError):
     advice = "Check the network to the API server and its certificate."
 
 
+class Unreadable(ApiError):
+    """An object is there, but this version cannot read it: nothing may be concluded from it."""
+
+    advice = "Was it written by a newer version? Run only one version of the operator."
+
+
+class HistoryLost(Exception):
+    """The cluster is younger than what was seen of it; what is held can no longer be compared."""
+
+
 class AccessUnusable(Exception):
     """The kubeconfig or the service account's files cannot be used."""
 
@@ -142,3 +154,21 @@ def _status_object(body: bytes) -> dict[str, Any]:
 def _seconds(text: str | None) -> float | None:
     # RFC 9110 allows a date too; Kubernetes sends seconds only.
     return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def version(text: str) -> int:
+    """A resourceVersion as a number, 0 where the server gives none."""
+    return int(text) if text.isdecimal() else 0
+
+
+def expect_history(call: str, listed: str, seen: int) -> None:
+    """Raises HistoryLost if a list is true for a time (*listed*) before what was *seen* already.
+
+    A list without a resourceVersion is never older than what any API server has told before:
+    Kubernetes API concepts, "Semantics for get and list", unset is "most recent".
+    """
+    if 0 < version(listed) < seen:
+        raise HistoryLost(
+            f"{call} is at resourceVersion {listed}, but {seen} was seen before: the cluster was "
+            "restored from a backup, and what is known of it must be forgotten."
+        )

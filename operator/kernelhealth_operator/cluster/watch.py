@@ -29,9 +29,13 @@ backup lies in the future, and the API server then waits for it without a word."
 
 @dataclass(slots=True)
 class _Progress:
-    """Where the watch is. *mute* counts watches in a row that opened and then said nothing."""
+    """Where the watch is. *mute* counts watches in a row that opened and then said nothing.
+
+    *highest* is the youngest state of the cluster that was seen.
+    """
 
     resource_version: str | None = None
+    highest: int = 0
     failures: int = 0
     mute: int = 0
     counters: WatchCounters = field(default_factory=WatchCounters)
@@ -39,6 +43,7 @@ class _Progress:
     def fruit(self, resource_version: str) -> None:
         """Something was understood up to *resource_version*."""
         self.resource_version = resource_version or self.resource_version
+        self.highest = max(self.highest, errors.version(resource_version))
         self.failures = self.mute = 0
 
 
@@ -82,7 +87,7 @@ class NarrowWatch(Generic[M, V]):
     async def changes(self) -> AsyncGenerator[Change[V], None]:
         """All changes, for ever; only one reader. Close it (``aclosing``) when leaving early.
 
-        A reader that is slow slows the server down; nothing piles up here.
+        A reader that is slow slows the server down; nothing piles up here. Raises ``HistoryLost``.
         """
         while True:
             try:
@@ -137,6 +142,7 @@ class NarrowWatch(Generic[M, V]):
             body = await self._session.read(self._kind.path, params=params, patience=_ONCE)
             self._heard()
             page = self._envelope.page(call, body)
+            errors.expect_history(call, page.resource_version, self._progress.highest)
             del body  # The next page comes while nothing of this one is held.
             yield self.holdings.page(page)
             following = page.continue_token

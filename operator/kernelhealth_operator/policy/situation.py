@@ -22,7 +22,8 @@ class Node:
     """As much of a Node as decisions look at.
 
     *cordon_owner* is the value of the annotation ``kernelhealth.io/cordoned-by``: the
-    NodeRemediation that made the node unschedulable.
+    NodeRemediation that made the node unschedulable. *taken_over*: the API server says that
+    somebody else made it so again since; a person did, faster than anybody looked.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Node:
     cordon_owner: str | None = None
     boot_id: str | None = None
     deleting: bool = False
+    taken_over: bool = False
 
     @property
     def control_plane(self) -> bool:

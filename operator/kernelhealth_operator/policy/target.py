@@ -9,7 +9,9 @@ from kernelhealth_operator.policy.situation import Node
 
 def target_of(node: Node) -> Target:
     """Return as much of *node* as remediations look at."""
-    return Target(node.name, node.resource_version, node.unschedulable, node.cordon_owner)
+    return Target(
+        node.name, node.resource_version, node.unschedulable, node.cordon_owner, node.taken_over
+    )
 
 
 def confirm(node: Node) -> ChangeNode:

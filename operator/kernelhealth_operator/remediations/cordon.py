@@ -34,13 +34,14 @@ def revert(target: Target, owner: str) -> Iterator[PatchNode]:
     """Yield the patch that undoes the cordon of *owner*; none for a cordon of anybody else."""
     if target.owner != owner:
         return
-    # A person may have uncordoned it: then only the annotation is left to remove.
-    yield _patch(target, None, {"unschedulable": None} if target.unschedulable else None)
+    # A person may have uncordoned it, or cordoned it anew: then only the annotation is ours.
+    ours = target.unschedulable and not target.taken_over
+    yield _patch(target, None, {"unschedulable": None} if ours else None)
 
 
-def done(target: Target, owner: str) -> bool:  # noqa: ARG001
-    """Whether no new pods are scheduled to *target*, by whomever."""
-    return target.unschedulable
+def done(target: Target, owner: str) -> bool:
+    """Whether no new pods are scheduled to *target*, by whomever; not if ours was taken over."""
+    return target.unschedulable and not (target.owner == owner and target.taken_over)
 
 
 def applied(target: Target, owner: str) -> bool:

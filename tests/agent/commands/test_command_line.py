@@ -177,3 +177,22 @@ def test_colours_and_a_reader_that_leaves_early_do_no_harm() -> None:
         complaint = process.stderr.read()
 
     assert complaint == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (["bench", "--rounds", "x"], "must be a whole number, 1 or more"),
+        (["bench", "--rounds", "0"], "must be a whole number, 1 or more"),
+        (["healthy", "--minutes", "nan"], "must be a number of minutes such as 5 or 0.5"),
+        (["healthy", "--minutes", "-1"], "must be a number of minutes such as 5 or 0.5"),
+    ],
+)
+def test_a_wrong_number_is_refused_with_what_to_write_instead(
+    asked: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(asked)
+
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err

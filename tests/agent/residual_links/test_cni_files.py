@@ -239,3 +239,9 @@ def test_trees_never_leave_the_cgroups(text: bytes) -> None:
     for tree in sandboxes.trees(text):
         assert tree.startswith("sys/fs/cgroup/")
         assert ".." not in tree.split("/")
+
+
+def test_a_network_whose_name_is_no_text_can_be_a_label() -> None:
+    lease = host_local.lease(ID.encode(), "var/lib/cni/networks/pods\udcff/10.244.0.9")
+
+    assert lease.network == "pods\\udcff"

@@ -219,7 +219,47 @@ def test_rules_of_an_address_of_a_living_sandbox_are_let_alone() -> None:
 
     assert not looked(rules=rules, attachments=(mine,), used={})
     assert not looked(rules=rules, leases=(lease(ALIVE),), used={})
-    assert looked(rules=rules, used={})
+
+
+def test_a_single_rule_is_a_plugins_only_where_pods_that_live_have_the_same() -> None:
+    rule, of_pod = Rule(512, 254, None, "192.0.2.7"), Rule(512, 254, None, "10.244.0.9")
+
+    assert not looked(rules=(rule,), used={"10.244.0.9": 5})
+    assert [o.key for o in looked(rules=(rule, of_pod), used={"10.244.0.9": 5})] == ["192.0.2.7"]
+
+
+def test_sandboxes_from_before_a_boot_are_let_alone_until_the_kubelet_replaces_them() -> None:
+    before = attachment(DEAD, addresses=("10.244.0.9",), pod=("shop", "cart-7"))
+    newer = attachment(ALIVE, addresses=("10.244.0.8",), pod=("shop", "cart-7"))
+
+    assert not looked(attachments=(before,), leases=(lease(DEAD),), used={})
+    assert not looked(attachments=(before,), used={}, pods={}, pods_known=False)
+    assert looked(attachments=(before,), used={}, pods={})
+    assert looked(attachments=(before, newer), used={})
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_sandbox_without_processes_is_let_alone_while_its_pod_waits_for_containers(
+    *, replaced: bool
+) -> None:
+    """CRI-O runs no process in a sandbox whose only container crashed or has yet to be pulled."""
+    space = Namespace(5, nsid=3, mounts=(Mount(1, "/run/netns/cart"),))
+    waiting = attachment(
+        DEAD, netns="/var/run/netns/cart", pod=("shop", "cart-7"), host_links=("veth1",)
+    )
+    newer = attachment(ALIVE, pod=("shop", "cart-7"))
+
+    found = looked(
+        link("veth1", 3),
+        namespaces={5: space},
+        nsids=frozenset({3}),
+        attachments=(waiting, newer) if replaced else (waiting,),
+        leases=(lease(DEAD),),
+        used={},
+    )
+
+    names = {o.reason.name for o in found}
+    assert names == ({"ResidualPodLink", "ResidualPodAddress"} if replaced else set())
 
 
 @pytest.mark.parametrize(

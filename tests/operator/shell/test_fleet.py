@@ -137,7 +137,7 @@ def test_what_a_node_adds_is_not_among_the_others(world: World) -> None:
     standing = world.fleet.standing("alpha")
     assert standing is not None
 
-    situation = gather.situation(world.fleet, standing, START, owner_missing=False)
+    situation = gather.situation(world.fleet, standing, START, gather.Said())
 
     assert situation.others == Tally(nodes=1, unknown=1)
 

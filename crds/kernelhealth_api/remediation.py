@@ -34,11 +34,16 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class PatchNode:
-    """A merge patch of one Node, refused by the server unless it is still at *resource_version*."""
+    """A merge patch of one Node, refused by the server unless it is still at *resource_version*.
+
+    *owned*: it is applied instead (server-side apply), so that the server remembers from then on
+    whose each of its fields is. Nothing else may be applied to Nodes: it would give those up.
+    """
 
     name: str
     resource_version: str
     body: Mapping[str, Any]
+    owned: bool = False
 
 
 Action = PatchNode

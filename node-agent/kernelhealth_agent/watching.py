@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,10 @@ from kernelhealth_agent.apiserver import ApiServer, RefusedError, UnreachableErr
 
 _LOGGER = logging.getLogger(__name__)
 _SHORTEST, _LONGEST = 240, 300
-_LONGEST_BACKOFF = 60.0
+_LONGEST_BACKOFF = 15.0
+"""Seconds; one request of one agent, which is far less than all pods of its node ask for."""
+_WORKED = 30.0
+"""Seconds; longer than a request may take that fails."""
 _NOT_FOUND, _GONE = 404, 410
 
 Wanted = Callable[[Mapping[str, Any]], None]
@@ -43,6 +47,7 @@ class Watching:
     def _run(self) -> None:
         failures = 0
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 self._follow()
                 failures = 0
@@ -52,6 +57,9 @@ class Watching:
             except Exception:  # What is known stays in force, and the next try may do.
                 _LOGGER.exception("Watch of the NodeKernelHealth failed because of a defect")
                 why = "a defect"
+            if time.monotonic() - began > _WORKED:
+                # It worked until now: what failed before is another matter.
+                failures = 0
             if failures == 0:
                 _LOGGER.warning("Watch of the NodeKernelHealth was interrupted: why=%s", why)
             self._version = None

@@ -54,7 +54,8 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     answers = Answers(session, fleet, policies)
     executing = DryRun() if settings.dry_run else Executor(writes, answers, announcer)
     care = Care(fleet, answers, executing, actions, clock, agenda.add)
-    round_ = _round(settings, care, writes, announcer)
+    types = {reason: type_ for type_, reasons in known.reasons.items() for reason in reasons}
+    round_ = _round(settings, care, writes, News(fleet, announcer, types))
     measurements = metrics.Measurements(clock.seconds)
     jitter, workers = random.random, settings.workers
     shell = Shell(
@@ -79,7 +80,7 @@ def _announcer(settings: Settings, writes: Writes, clock: Clock) -> Announcer:
     return Announcer(writes, settings.identity, bucket, clock.seconds)
 
 
-def _round(settings: Settings, care: Care, writes: Writes, announcer: Announcer) -> Round:
+def _round(settings: Settings, care: Care, writes: Writes, news: News) -> Round:
     retention = Retention(settings.history_limit, settings.history_ttl)
     silence = settings.silence.total_seconds()
     return Round(
@@ -87,7 +88,7 @@ def _round(settings: Settings, care: Care, writes: Writes, announcer: Announcer)
         answers=care.answers,
         writes=writes,
         care=care,
-        news=News(care.fleet, announcer),
+        news=news,
         archive=Archive(care.fleet, writes, retention),
         rules=Rules(silence, touch_nodes=not settings.dry_run),
         clock=care.clock,

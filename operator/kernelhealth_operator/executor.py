@@ -79,7 +79,8 @@ class Executor:
                     "resourceVersion": action.resource_version,
                 }
                 body = {**action.body, "metadata": metadata}
-                self.answers.fold_node(await self.writes.node(action.name, body))
+                write = self.writes.owned_node if action.owned else self.writes.node
+                self.answers.fold_node(await write(action.name, body))
             case Announce(kind, reason, message):
                 notice = Notice(node.name, node.uid, kind, reason, message)
                 await self.announcer.say(notice, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,10 @@ from kernelhealth_operator.policy.situation import Node, Report, Tally
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What follows from all that is known about one node."""
+    """What follows from all that is known about one node.
+
+    *losers* are the policies that select it too, but do not govern it.
+    """
 
     node: Node
     report: Report | None
@@ -20,6 +24,7 @@ class Standing:
     share: Tally
     silent: bool
     matched_since: Mapping[str, datetime] = field(default_factory=dict)
+    losers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Headcount:
         self._tallies: dict[str | None, Tally] = {}
         self._pending: dict[str | None, dict[str, None]] = {}
         self._control_plane_treated: set[str] = set()
+        self._overridden: Counter[str] = Counter()
 
     @property
     def control_plane_treated(self) -> frozenset[str]:
@@ -48,12 +54,17 @@ class Headcount:
         """The counts over the nodes that *policy* governs."""
         return self._tallies.get(policy, Tally())
 
+    def overridden(self, policy: str) -> int:
+        """How many nodes *policy* selects that another one governs."""
+        return self._overridden[policy]
+
     def others(self, standing: Standing) -> Tally:
         """The counts over the other nodes of the same policy: without what this one added."""
         return counts.subtract(self.tally(standing.policy), standing.share)
 
     def move(self, name: str, before: Standing | None, after: Standing | None) -> None:
         """Takes out what the node added *before*, and puts in what it adds *after*."""
+        self._override(before, after)
         if _alike(before, after):
             return
         for standing, change in ((before, counts.subtract), (after, counts.add)):
@@ -64,6 +75,17 @@ class Headcount:
         if after is not None and after.node.control_plane and after.share.in_progress:
             self._control_plane_treated.add(name)
         self._queue(name, before, after)
+
+    def _override(self, before: Standing | None, after: Standing | None) -> None:
+        lost, loses = before.losers if before else (), after.losers if after else ()
+        if lost == loses:
+            return
+        self._overridden.subtract(lost)
+        self._overridden.update(loses)
+        for policy in {*lost, *loses}:
+            if not self._overridden[policy]:
+                del self._overridden[policy]
+            self._listener.policy(policy)
 
     def _queue(self, name: str, before: Standing | None, after: Standing | None) -> None:
         """Wakes those who wait for room, and notes whether this node waits itself."""

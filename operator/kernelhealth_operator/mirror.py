@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +12,9 @@ from kernelhealth_operator.held import HealthView, Reading
 from kernelhealth_operator.kinds import MIRRORED
 
 _MESSAGE = 1024
-_KUBERNETES = frozenset(
-    {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"}
-)
+_OWN = re.compile(r"[A-Z][A-Za-z0-9]{0,54}Healthy")
+"""The form of our own types. Whatever else an agent may write, the conditions of Kubernetes and
+those that others repair or delete nodes by are not for it to set."""
 
 
 def patch(node: NodeView, health: HealthView, now: datetime) -> Mapping[str, Any] | None:
@@ -22,7 +23,7 @@ def patch(node: NodeView, health: HealthView, now: datetime) -> Mapping[str, Any
     None when it does already. An annotation remembers which types are ours, so that those which
     the agent has ceased to report are removed, and nobody else's ever are.
     """
-    readings = {one.type: one for one in health.readings if one.type not in _KUBERNETES}
+    readings = {one.type: one for one in health.readings if _OWN.fullmatch(one.type)}
     ours = {kind for kind in node.annotations.get(MIRRORED, "").split(",") if kind}
     changed = [_condition(node, one, now) for one in readings.values() if _differs(node, one)]
     there = {one.type for one in node.conditions}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -24,22 +24,34 @@ class Told:
 
 @dataclass(slots=True)
 class News:
-    """Compares each node with what was told of it last; kept in memory only.
+    """Compares each node with what was told of it last; *types*: which condition a reason is of.
 
-    What happens while nobody leads is told by nobody, rather than twice.
+    It is kept in memory only. Who begins to lead takes as told whatever the Node itself shows,
+    since that is written right before it is told: what happened while nobody led is news.
     """
 
     fleet: Fleet
     announcer: Announcer
+    types: Mapping[str, str]
     _told: dict[str, Told] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Takes all that stands now as told."""
-        self._told = {one.node.name: told(one) for one in self.fleet.standings()}
+        """Takes as told what the Nodes show."""
+        names = [one.node.name for one in self.fleet.standings()]
+        self._told = {name: self._shown(name) for name in names}
 
     def forget(self, name: str) -> None:
         """The node is no more."""
         self._told.pop(name, None)
+
+    def _shown(self, name: str) -> Told:
+        standing, view = self.fleet.standing(name), self.fleet.nodes.get(name)
+        if standing is None or view is None:
+            return Told()
+        now, shown = told(standing), {one.type for one in view.conditions if one.status == "False"}
+        # A reason of which nobody knows the condition may have been told: rather not twice.
+        reasons = (one for one in now.reasons if self.types.get(one, one) in {one, *shown})
+        return Told(frozenset(reasons), now.silent)
 
     async def tell(self, name: str, now: datetime) -> None:
         """Says what is new about the node."""

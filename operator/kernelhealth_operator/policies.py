@@ -89,7 +89,9 @@ class Policies:
         if view is None or policy is None:
             return
         now = self.clock.utc()
-        wanted = standings.status(policy, self.fleet.headcount.tally(name), view.status, now)
+        count = self.fleet.headcount
+        lost = count.overridden(name)
+        wanted = standings.status(policy, count.tally(name), view.status, now, lost)
         if wanted.next_window is not None:
             wait = (wanted.next_window - now).total_seconds()
             self.agenda.at(name, self.clock.seconds() + max(1.0, wait))

@@ -13,9 +13,16 @@ _MESSAGE = 4096
 
 
 def status(
-    policy: Policy, tally: Tally, before: KernelHealthPolicyStatus, now: datetime
+    policy: Policy,
+    tally: Tally,
+    before: KernelHealthPolicyStatus,
+    now: datetime,
+    overridden: int = 0,
 ) -> KernelHealthPolicyStatus:
-    """The status of *policy* whose nodes count *tally*; *before* is what was written last."""
+    """The status of *policy* whose nodes count *tally*; *before* is what was written last.
+
+    *overridden* is how many nodes it selects that another policy governs.
+    """
     paused = policy.spec.pause_requests
     allowed = 0
     if not policy.problems and not paused:
@@ -23,7 +30,7 @@ def status(
     ready = _condition(
         "Ready",
         "False" if policy.problems else "True",
-        ("Invalid", "; ".join(policy.problems)) if policy.problems else ("Valid", ""),
+        ("Invalid", "; ".join(policy.problems)) if policy.problems else _valid(overridden),
     )
     stopped = _condition(
         "Paused",
@@ -39,10 +46,21 @@ def status(
         remediations_allowed=allowed,
         in_progress=tally.in_progress,
         pending=tally.pending,
+        overridden=overridden,
         observed_generation=policy.generation,
         next_window=windows.next_of(policy.spec.maintenance_windows, now),
         conditions=tuple(_dated(one, before, policy.generation, now) for one in (ready, stopped)),
     )
+
+
+def _valid(overridden: int) -> tuple[str, str]:
+    if not overridden:
+        return "Valid", ""
+    what = (
+        f"{overridden} of the nodes that it selects are governed by another policy, which is of "
+        "higher priority or older: kubectl get nkh -o wide names the policy of each node"
+    )
+    return "ValidButOverridden", what
 
 
 def same(left: KernelHealthPolicyStatus, right: KernelHealthPolicyStatus) -> bool:

@@ -69,6 +69,19 @@ class Writes:
         """Merges *body*, which carries its resourceVersion, into a Node."""
         return await self._send("node", "PATCH", f"{NODES}/{name}", body, MERGE_PATCH)
 
+    async def owned_node(self, name: str, body: Mapping[str, Any]) -> Json:
+        """Applies *body*, which carries its resourceVersion, to a Node, as the operator's own."""
+        self._note("node")
+        return await self._session.request(
+            "PATCH",
+            f"{NODES}/{name}",
+            body={"apiVersion": "v1", "kind": "Node", **body},
+            content_type=APPLY_PATCH,
+            field_manager=OPERATOR,
+            force=True,
+            guard=self._fence,
+        )
+
     async def node_status(self, name: str, body: Mapping[str, Any]) -> Json:
         """Merges *body* into a Node and its status, conditions by their type."""
         path = f"{NODES}/{name}/status"

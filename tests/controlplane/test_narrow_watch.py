@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from kernelhealth_operator.cluster.access import Access
 from kernelhealth_operator.cluster.backoff import Backoff
 from kernelhealth_operator.cluster.call import MERGE_PATCH
 from kernelhealth_operator.cluster.envelope import NarrowObject
+from kernelhealth_operator.cluster.errors import HistoryLost
 from kernelhealth_operator.cluster.holdings import Change, ChangeKind
 from kernelhealth_operator.cluster.kinds import Kind, WatchSettings
 from kernelhealth_operator.cluster.session import ApiSession
@@ -403,6 +404,18 @@ async def test_a_resource_version_from_a_lost_future_leads_to_a_new_list(bench: 
 
     assert reader.told() == ["ADDED n1"]
     assert watch.counters.lists >= 2
+
+
+async def test_a_cluster_that_was_restored_from_a_backup_is_not_taken_for_the_old_one(
+    bench: Bench,
+) -> None:
+    watch = bench.watch(QUICK)
+    # Stands for what was seen of the cluster after the backup was made.
+    watch._progress.highest = 10**12
+
+    with pytest.raises(HistoryLost, match="restored from a backup"):
+        async with aclosing(watch.changes()) as changes:
+            await anext(changes)
 
 
 async def test_a_silent_connection_is_given_up_and_nothing_is_lost(bench: Bench) -> None:

@@ -189,6 +189,11 @@ class KernelHealthPolicyStatus(Resource):
     )
     in_progress: int = Field(0, ge=0, description="Nodes under treatment.")
     pending: int = Field(0, ge=0, description="Treatments that wait for approval or room.")
+    overridden: int = Field(
+        0,
+        ge=0,
+        description="Nodes that are selected, but governed by a policy of higher priority or age.",
+    )
     observed_generation: int | None = Field(
         None, ge=0, description="The generation of the spec that this status is about."
     )

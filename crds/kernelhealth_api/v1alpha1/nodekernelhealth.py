@@ -14,6 +14,7 @@ from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.resource import MAP_BY_TYPE, Condition, Resource, Timestamp
 
 MOST_FINDINGS = 16
+MOST_CONDITIONS = 64
 AGENT = "kernelhealth-agent"
 """Field manager of what the agent measures."""
 OPERATOR = "kernelhealth-operator"
@@ -61,6 +62,7 @@ class NodeKernelHealthStatus(Resource):
     conditions: tuple[Condition, ...] = Field(
         (),
         description="One condition per detector; Unknown until measured.",
+        max_length=MOST_CONDITIONS,
         json_schema_extra=MAP_BY_TYPE,
     )
     findings: tuple[Finding, ...] = Field(

@@ -8,6 +8,7 @@ our hand; hence the annotation on a *schedulable* node means that a person uncor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kernelhealth_api.remediation import (
     CORDONED_BY,
@@ -27,7 +28,8 @@ class Cordon(Settings):
 def apply(target: Target, owner: str, settings: Cordon) -> Iterator[PatchNode]:  # noqa: ARG001
     """Yield the patch that makes *target* unschedulable in the name of *owner*."""
     if not target.unschedulable:
-        yield _patch(target, owner, {"unschedulable": True})
+        # Owned, to be able to tell it from a cordon that a person puts in its place.
+        yield replace(_patch(target, owner, {"unschedulable": True}), owned=True)
 
 
 def revert(target: Target, owner: str) -> Iterator[PatchNode]:

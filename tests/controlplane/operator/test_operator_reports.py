@@ -218,6 +218,25 @@ async def test_the_status_of_a_policy_counts_its_nodes_and_says_who_paused_it(st
     assert policy["status"]["nextWindow"].endswith(("T00:00:00Z", "T01:00:00Z"))
 
 
+@pytest.mark.usefixtures("running")
+async def test_a_policy_says_how_many_of_its_nodes_another_one_governs(stage: Stage) -> None:
+    await stage.policy("everything", mode="Observe")
+    await stage.policy("precious", mode="Observe", priority=1)
+    await stage.healthy_nodes("alpha", "beta")
+
+    loser = await stage.until(
+        POLICIES, "everything", lambda one: one.get("status", {}).get("overridden") == 2
+    )
+    await stage.delete(POLICIES, "precious")
+    winner = await stage.until(
+        POLICIES, "everything", lambda one: one.get("status", {}).get("nodes") == 2
+    )
+
+    assert condition(loser, "Ready")["message"].startswith("2 of the nodes that it selects")
+    assert winner["status"]["overridden"] == 0
+    assert condition(winner, "Ready")["reason"] == "Valid"
+
+
 def _counts(policy: dict[str, dict[str, int]]) -> dict[str, int]:
     status = policy.get("status", {})
     return {name: status.get(name, -1) for name in ("nodes", "healthy", "critical", "unknown")}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kernelhealth_e2e.controlplane import ControlPlane
+from kernelhealth_e2e.errors import ProcessError
 from kernelhealth_e2e.operators import Operator, operator
 from kernelhealth_e2e.props import (
     EVENTS,
@@ -82,6 +84,24 @@ async def test_a_leader_that_leaves_hands_over_at_once(
     assert health["metadata"]["name"] == "alpha"
 
 
+async def test_what_appears_while_nobody_leads_is_told_by_the_next_leader_and_only_that(
+    plane: ControlPlane, stage: Stage, tmp_path: Path
+) -> None:
+    with operator(plane.kubeconfig, tmp_path, "first"):
+        await stage.healthy_nodes("alpha", "beta")
+        await stage.report("beta", LEAK)
+        await stage.until(EVENTS, None, is_event("beta", LEAK))
+        await stage.mirrored("alpha", "Healthy")
+    await stage.report("alpha", LEAK)
+
+    with operator(plane.kubeconfig, tmp_path, "second"):
+        await stage.until(EVENTS, None, is_event("alpha", LEAK))
+
+    told = [one for one in await stage.items(EVENTS) if is_event("beta", LEAK)(one)]
+    assert len(told) == 1
+    assert "series" not in told[0]
+
+
 async def test_an_outage_of_the_api_server_is_waited_for(
     plane: ControlPlane, stage: Stage, tmp_path: Path
 ) -> None:
@@ -101,6 +121,20 @@ async def test_an_outage_of_the_api_server_is_waited_for(
 
         assert running.process.is_running()
         assert running.alive()
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_operator_that_cannot_go_on_ends_and_says_why(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        with (
+            pytest.raises(ProcessError, match="a part of the operator has failed, start it again"),
+            operator(plane.kubeconfig, tmp_path, metrics_port=port),
+        ):
+            pass
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_registry_finds_it() -> None:
 def test_a_schedulable_node_is_cordoned_and_marked_in_one_patch() -> None:
     (patch,) = REMEDIATION.apply(target(unschedulable=False, owner=None), "ours", Cordon())
 
-    assert patch == PatchNode("worker-1", "7", body("ours", unschedulable=True))
+    assert patch == PatchNode("worker-1", "7", body("ours", unschedulable=True), owned=True)
 
 
 def test_a_node_that_is_cordoned_already_is_left_as_it_is() -> None:
@@ -60,6 +61,16 @@ def test_of_a_node_that_a_person_uncordoned_only_the_mark_is_removed() -> None:
     (patch,) = REMEDIATION.revert(target(unschedulable=False, owner="ours"), "ours")
 
     assert patch == PatchNode("worker-1", "7", body(None))
+
+
+def test_of_a_node_that_a_person_cordoned_anew_only_the_mark_is_removed() -> None:
+    anew = replace(target(unschedulable=True, owner="ours"), taken_over=True)
+
+    (patch,) = REMEDIATION.revert(anew, "ours")
+
+    assert patch == PatchNode("worker-1", "7", body(None))
+    assert not REMEDIATION.done(anew, "ours")
+    assert REMEDIATION.done(replace(anew, owner=None), "ours")
 
 
 @pytest.mark.parametrize("owner", [None, "theirs"])

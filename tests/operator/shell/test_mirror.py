@@ -79,3 +79,10 @@ def test_a_condition_of_the_kubelet_is_never_touched(kind: str) -> None:
     bare = replace(NODE, annotations={}, conditions=(READY,))
 
     assert _patch(bare, Reading(kind, "False", "Forged", "", THEN)) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["Ready", "KernelReady", "KernelDeadlock", "A,BHealthy", "Healthy"]
+)
+def test_no_condition_but_of_our_own_form_is_mirrored(kind: str) -> None:
+    assert _patch(NODE, *HEALTHY.readings, Reading(kind, "False", "Bad", "", THEN)) is None

@@ -87,6 +87,7 @@ def test_the_manifests_are_removed_as_the_readme_says(scene: Scene) -> None:
         cluster.kubectl("delete", "khp", "--all")
         installation.remove(cluster)
         left = {*objects(cluster), *traces_on(cluster)}
+        marks = cluster.kubectl("get", "nodes", "--output=yaml")
     finally:
         installation.apply(cluster)
     scene.health("a healthy node again", is_well)
@@ -94,6 +95,8 @@ def test_the_manifests_are_removed_as_the_readme_says(scene: Scene) -> None:
     assert len([name for name in there if "kernelhealth" in name]) >= 15
     assert {name for name in left if "kernelhealth" in name} == {"/run/kernelhealth"}
     assert not [name for name in left if name.startswith("veth")]
+    assert "kernelhealth" not in marks
+    assert "NamespacesHealthy" not in marks
 
 
 def objects(cluster: Cluster) -> set[str]:

@@ -49,7 +49,8 @@ def kernel_health_policy() -> list[Column]:
         _text("Mode", ".spec.mode", "How far the policy may go by itself."),
         _number("Priority", ".spec.priority", "The highest of several policies wins."),
         _number("Nodes", ".status.nodes", "Nodes governed."),
-        _number("Sick", ".status.critical", "Nodes whose health is Critical."),
+        _number("Warning", ".status.warning", "Nodes whose health is Warning."),
+        _number("Critical", ".status.critical", "Nodes whose health is Critical."),
         _number("In-Progress", ".status.inProgress", "Nodes under treatment."),
         _text(
             "Ready",

@@ -10,6 +10,7 @@ from kernelhealth_e2e.cluster import Cluster
 TREE = Path(__file__).resolve().parent.parent.parent
 DEMO = TREE / "manifests" / "overlays" / "demo"
 POLICY = DEMO / "policy.yaml"
+FAREWELL = TREE / "manifests" / "farewell.yaml"
 NAMESPACE = "kernelhealth-system"
 _READY_SECONDS = 120
 _WORKLOADS = (
@@ -43,5 +44,10 @@ def await_ready(cluster: Cluster) -> None:
 
 
 def remove(cluster: Cluster) -> None:
-    """Remove all that was applied, CRDs with their objects too."""
+    """Remove all that was applied, CRDs with their objects too, and the marks on the Node."""
     cluster.kubectl("delete", "-k", str(DEMO), "--ignore-not-found", seconds=120)
+    marks = "kernelhealth.io/mirrored-conditions-"
+    cluster.kubectl("annotate", "nodes", "--all", marks)
+    node = f"node/{cluster.settings.node_name}"
+    patch = ("--subresource=status", "--type=strategic", f"--patch-file={FAREWELL}")
+    cluster.kubectl("patch", node, *patch)

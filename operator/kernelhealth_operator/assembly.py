@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from kernelhealth_api import registry
 from kernelhealth_api.remediation import Remediation
@@ -26,10 +27,11 @@ from kernelhealth_operator.headcount import Listener
 from kernelhealth_operator.history import Retention
 from kernelhealth_operator.news import News
 from kernelhealth_operator.policies import Policies
+from kernelhealth_operator.probes import Heard
 from kernelhealth_operator.reconcile import Reconciler
 from kernelhealth_operator.rounds import Round, Rules
 from kernelhealth_operator.settings import Settings
-from kernelhealth_operator.shell import Heard, Shell
+from kernelhealth_operator.shell import Shell
 from kernelhealth_operator.silence import Hearing
 from kernelhealth_operator.writes import Writes
 
@@ -53,7 +55,9 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     announcer = _announcer(settings, writes, clock)
     answers = Answers(session, fleet, policies)
     executing = DryRun() if settings.dry_run else Executor(writes, answers, announcer)
-    care = Care(fleet, answers, executing, actions, clock, agenda.add)
+    watches: Mapping[str, Heard] = {"Node": nodes, "NodeKernelHealth": healths}
+    unheard = partial(probes.unheard, watches, clock.seconds)
+    care = Care(fleet, answers, executing, actions, clock, agenda.add, unheard)
     types = {reason: type_ for type_, reasons in known.reasons.items() for reason in reasons}
     round_ = _round(settings, care, writes, News(fleet, announcer, types))
     measurements = metrics.Measurements(clock.seconds)

@@ -17,7 +17,10 @@ from kernelhealth_operator.policy.decision import ChangeNode, Decision
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """Decisions with steps are taken one by one; *again* wants a node to be looked at anew."""
+    """Decisions with steps are taken one by one.
+
+    *again* wants a node to be looked at anew, *unheard* names the kinds whose watch is mute.
+    """
 
     fleet: Fleet
     answers: Answers
@@ -25,6 +28,7 @@ class Care:
     remediations: tuple[Remediation[Any], ...]
     clock: Clock
     again: Callable[[str], None]
+    unheard: Callable[[], tuple[str, ...]]
     _room: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def treat(self, name: str) -> Decision:
@@ -48,7 +52,7 @@ class Care:
         node = await self.answers.node(name)
         if node is None:
             return Decision()
-        said = gather.Said(owner_missing, node.taken_over)
+        said = gather.Said(owner_missing, node.taken_over, self.unheard())
         decision, standing = self._decide(name, said), self.fleet.standing(name)
         changes = any(isinstance(step, ChangeNode) for step in decision.steps)
         if changes and standing is not None and standing.policy is not None:

@@ -177,11 +177,12 @@ class Fleet:
         # What was sent last could not be read: what is held is old news.
         silent = self._hearing.silent(arrival, seconds) or name in self._unreadable
         report = report_of(health, silent, arrival.time, self._reasons)
-        policy = select.select(self._policies.values(), node.labels).policy
+        found = select.select(self._policies.values(), node.labels)
+        policy, losers = found.policy, tuple(one.name for one in found.losers)
         share = counts.share(node, report, self.open_treatment(name))
         matched = self._matched(name, policy, report, now)
         governing = None if policy is None else policy.name
-        return Standing(node, report, governing, share, silent, matched)
+        return Standing(node, report, governing, share, silent, matched, losers)
 
     def _health_of(self, view: NodeView) -> HealthView | None:
         """The node's object, unless it still belongs to an earlier node of the same name."""
@@ -192,9 +193,7 @@ class Fleet:
         self, name: str, policy: Policy | None, report: Report | None, now: datetime
     ) -> Mapping[str, datetime]:
         before = self._standings.get(name)
-        # Another policy may have a rule of the same name, which has waited for nothing yet.
-        changed = before is None or policy is None or before.policy != policy.name
-        since = {} if before is None or changed else before.matched_since
+        since = before.matched_since if before and policy and before.policy == policy.name else {}
         if policy is None or report is None or report.silent:
             return since
         return {rule: since.get(rule, now) for rule in match.matching(policy, report)}

@@ -12,14 +12,15 @@ from kernelhealth_operator.policy.situation import Situation
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the API server itself has answered about the Node's cordon; no cache can tell it.
+    """What the API server itself has answered, or failed to say; no cache can tell it.
 
     *owner_missing*: the treatment named by the cordon does not exist. *taken_over*: somebody else
-    made the Node unschedulable since we did.
+    made the Node unschedulable since we did. *unheard*: kinds whose watch says nothing any more.
     """
 
     owner_missing: bool = False
     taken_over: bool = False
+    unheard: tuple[str, ...] = ()
 
 
 def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Situation:
@@ -37,4 +38,5 @@ def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Si
         recent=tuple(one for one in fleet.treatments_of(name) if one.status.phase.final),
         matched_since=standing.matched_since,
         owner_missing=said.owner_missing,
+        unheard=said.unheard,
     )

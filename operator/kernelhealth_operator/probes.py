@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 BOOKMARK_PERIOD = 60.0
 """Seconds between two bookmarks of a healthy watch."""
@@ -35,6 +36,20 @@ class Pulse:
             self.last = self.clock()
             self._late.append(max(0.0, self.last - begun - _BEAT))
             each()
+
+
+class Heard(Protocol):
+    """A watch, as far as it says when (monotonic seconds) it last heard something."""
+
+    last_heard: float
+
+
+def unheard(watches: Mapping[str, Heard], clock: Callable[[], float]) -> tuple[str, ...]:
+    """The kinds whose watch is quiet for longer than a bookmark can be late."""
+    now = clock()
+    return tuple(
+        kind for kind, watch in watches.items() if now - watch.last_heard > 1.5 * BOOKMARK_PERIOD
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from kernelhealth_operator import metrics, probes
 from kernelhealth_operator.cluster.backoff import Backoff
@@ -28,12 +27,6 @@ from kernelhealth_operator.silence import Hearing
 _LOGGER = logging.getLogger(__name__)
 _SWEEP_SECONDS = 300.0
 _SWEEP_BACKOFF = Backoff(first=0.5, most=15.0)
-
-
-class Heard(Protocol):
-    """A watch, as far as it says when (monotonic seconds) it last heard something."""
-
-    last_heard: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def test_short_names_are_as_documented(kinds: dict[str, Kind]) -> None:
         ),
         (
             "KernelHealthPolicy",
-            ["Mode", "Priority", "Nodes", "Sick", "In-Progress", "Ready", "Age"],
+            ["Mode", "Priority", "Nodes", "Warning", "Critical", "In-Progress", "Ready", "Age"],
         ),
         ("NodeRemediation", ["Node", "Phase", "Rule", "Waiting", "Age"]),
     ],

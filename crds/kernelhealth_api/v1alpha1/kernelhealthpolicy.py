@@ -11,6 +11,7 @@ from pydantic import Field
 from kernelhealth_api.duration import Duration
 from kernelhealth_api.v1alpha1.finding import Severity
 from kernelhealth_api.v1alpha1.resource import MAP_BY_TYPE, Condition, Resource, Timestamp
+from kernelhealth_api.v1alpha1.selector import LabelSelector
 
 COUNT_OR_PERCENT = r"^((100|[0-9]{1,2})%|[0-9]{1,5})$"
 
@@ -33,28 +34,6 @@ class Mode(enum.StrEnum):
     OBSERVE = "Observe"
     PROPOSE = "Propose"
     AUTO = "Auto"
-
-
-class LabelRequirement(Resource):
-    """One requirement of a label selector, as in metav1.LabelSelectorRequirement."""
-
-    key: str = Field(description="The label.", min_length=1, max_length=317)
-    operator: str = Field(
-        description="In, NotIn, Exists or DoesNotExist.",
-        json_schema_extra={"enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
-    )
-    values: tuple[str, ...] = Field((), description="For In and NotIn.", max_length=64)
-
-
-class LabelSelector(Resource):
-    """A label selector, as in metav1.LabelSelector; all requirements must hold."""
-
-    match_labels: dict[str, str] = Field(
-        default_factory=dict, description="Labels that the node must have with these values."
-    )
-    match_expressions: tuple[LabelRequirement, ...] = Field(
-        (), description="Requirements that the node's labels must meet.", max_length=32
-    )
 
 
 class Match(Resource):

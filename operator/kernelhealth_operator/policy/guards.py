@@ -82,6 +82,8 @@ WITHDRAWING: Chain = (
 ACTING: Chain = (
     # A person approves first, where the rule asks for that.
     checks.approved,
+    # Who counts the others must have heard of them.
+    turns.others_known,
     # One control-plane node at a time.
     turns.control_plane_spared,
     # There is room among the nodes that may be unavailable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kernelhealth_api.v1alpha1.kernelhealthpolicy import LabelRequirement, LabelSelector
+from kernelhealth_api.v1alpha1.selector import LabelRequirement, LabelSelector
 from kernelhealth_operator.policy.situation import Policy
 
 

@@ -128,7 +128,8 @@ class Situation:
     *matched_since* says for each rule of the policy that the report matches (``match.matching``)
     since when it has done so without a break, by the operator's clock. *owner_missing* is true
     only if the API server itself answered that the NodeRemediation named by the cordon annotation
-    does not exist; a cache that does not have it proves nothing.
+    does not exist; a cache that does not have it proves nothing. *unheard* names the kinds whose
+    watch has been quiet for too long, so that *others* may be old news.
     """
 
     now: datetime
@@ -141,3 +142,4 @@ class Situation:
     recent: tuple[Treatment, ...] = ()
     matched_since: Mapping[str, datetime] = field(default_factory=dict)
     owner_missing: bool = False
+    unheard: tuple[str, ...] = ()

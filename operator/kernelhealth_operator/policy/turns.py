@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from kernelhealth_operator.policy import budget
 from kernelhealth_operator.policy.decision import Verdict
 from kernelhealth_operator.policy.situation import Situation
+
+_PATIENCE = timedelta(seconds=10)
+
+
+def others_known(situation: Situation) -> Verdict:
+    """ClusterUnheard: how the other nodes are is not known well enough to count them."""
+    if situation.unheard:
+        what = f"nothing was heard lately of the kinds {', '.join(situation.unheard)}"
+        again = situation.now + _PATIENCE
+        return Verdict.no("others_known", "ClusterUnheard", f"{what}: it is tried again", again)
+    return Verdict.yes("others_known", "the other nodes are heard of")
 
 
 def control_plane_spared(situation: Situation) -> Verdict:

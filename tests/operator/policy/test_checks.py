@@ -183,6 +183,12 @@ NOES = {
         "Approval",
         "there is no rule that asks for the treatment",
     ),
+    "nobody knows how the other nodes are": Case(
+        turns.others_known,
+        lambda _: {"unheard": ("Node",)},
+        "ClusterUnheard",
+        "nothing was heard lately of the kinds Node: it is tried again",
+    ),
     "another control-plane node is under treatment": Case(
         turns.control_plane_spared,
         lambda b: {

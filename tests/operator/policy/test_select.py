@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kernelhealth_api.v1alpha1.kernelhealthpolicy import LabelSelector
+from kernelhealth_api.v1alpha1.selector import LabelSelector
 from kernelhealth_operator.policy.select import select, selects
 
 LABELS = {"pool": "batch", "zone": "a", "empty": ""}

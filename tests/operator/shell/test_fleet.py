@@ -163,6 +163,22 @@ def test_the_time_of_a_rule_counts_from_the_first_report_and_anew_after_a_break(
     assert after.matched_since == {"leaking": START + timedelta(seconds=60)}
 
 
+def test_the_time_of_a_rule_starts_anew_under_another_policy(world: World) -> None:
+    rule = {"name": "leaking", "match": {"reasons": [LEAK]}, "actions": [{"cordon": {}}]}
+    world.policy("all", rules=[rule])
+    world.node("alpha")
+    world.health("alpha", "Critical", LEAK)
+    world.seconds = 60.0
+
+    world.policy("precious", rules=[{**rule, "for": "1h"}], priority=1)
+
+    standing = world.fleet.standing("alpha")
+    assert standing is not None
+    assert (standing.policy, standing.losers) == ("precious", ("all",))
+    assert standing.matched_since == {"leaking": START + timedelta(seconds=60)}
+    assert world.fleet.headcount.overridden("all") == 1
+
+
 def test_time_alone_makes_a_node_unknown(world: World) -> None:
     world.policy("all")
     world.node("alpha")

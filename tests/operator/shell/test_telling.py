@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from kernelhealth_operator.kinds import health_of, node_of
 from kernelhealth_operator.news import Told, notices
 from kernelhealth_operator.policy.decision import Announce, Decision
 from kernelhealth_operator.policy.situation import Policy, Report, Tally
-from kernelhealth_operator.probes import Limits, Vitals, complaints
+from kernelhealth_operator.probes import Limits, Vitals, complaints, unheard
 from kernelhealth_operator.reports import node_of_view
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -217,3 +217,15 @@ def test_the_shipped_catalogue_names_the_reasons_of_each_condition() -> None:
 def test_a_broken_catalogue_is_said_to_be_broken() -> None:
     with pytest.raises(CatalogueBroken, match="run make generate"):
         catalogue.parse("{}", ())
+
+
+@dataclass
+class Watch:
+    last_heard: float
+
+
+def test_a_watch_that_misses_its_bookmark_is_named_before_anybody_is_cordoned() -> None:
+    watches = {"Node": Watch(10.0), "NodeKernelHealth": Watch(55.0)}
+
+    assert unheard(watches, lambda: 99.0) == ()
+    assert unheard(watches, lambda: 101.0) == ("Node",)

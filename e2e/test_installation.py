@@ -95,7 +95,7 @@ def test_the_manifests_are_removed_as_the_readme_says(scene: Scene) -> None:
     assert len([name for name in there if "kernelhealth" in name]) >= 15
     assert {name for name in left if "kernelhealth" in name} == {"/run/kernelhealth"}
     assert not [name for name in left if name.startswith("veth")]
-    assert "kernelhealth" not in marks
+    assert "kernelhealth.io" not in marks
     assert "NamespacesHealthy" not in marks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,6 @@ class Feeds:
     session: ApiSession
     fleet: Fleet
     policies: Policies
-    _swept: dict[str, int] = field(default_factory=dict)
 
     def policy(self, kind: str | None, body: Mapping[str, Any]) -> None:
         """Takes in an event about a KernelHealthPolicy; *kind* is None for one listed."""
@@ -68,17 +67,21 @@ class Feeds:
         kopf does not tell which objects vanished while it was not watching, and says nowhere that
         its first list is complete. Raises ``ApiError`` and ``HistoryLost``.
         """
-        names, version = await self._list(kinds.POLICIES, self.policies.take)
-        for view in self.policies.views.missing(names, version):
+        views = self.policies.views
+        names, version = await self._list(kinds.POLICIES, self.policies.take, views.newest())
+        for view in views.missing(names, version):
             self.policies.drop(view.name)
-        names, version = await self._list(kinds.REMEDIATIONS, partial(self.treatment, None))
-        for one in self.fleet.treatments.missing(names, version):
+        treatments, take = self.fleet.treatments, partial(self.treatment, None)
+        names, version = await self._list(kinds.REMEDIATIONS, take, treatments.newest())
+        for one in treatments.missing(names, version):
             self.fleet.drop_treatment(one)
 
     async def _list(
-        self, path: str, take: Callable[[Mapping[str, Any]], None]
+        self, path: str, take: Callable[[Mapping[str, Any]], None], seen: int
     ) -> tuple[list[str], int]:
         """Hands all objects to *take*; returns their names, and when the list is true for.
+
+        *seen* is the newest resourceVersion that was held before the list was asked for.
 
         No more than one page of bodies is held: tens of thousands of treatments may be kept.
         """
@@ -87,13 +90,12 @@ class Feeds:
         while True:
             page = await self.session.request("GET", path, params=params)
             metadata = page["metadata"]
-            expect_history(f"LIST {path}", metadata["resourceVersion"], self._swept.get(path, 0))
+            expect_history(f"LIST {path}", metadata["resourceVersion"], seen)
             for body in page.get("items") or ():
                 names.append(_name(body))
                 take(body)
             if not metadata.get("continue"):
-                self._swept[path] = int(metadata["resourceVersion"])
-                return names, self._swept[path]
+                return names, int(metadata["resourceVersion"])
             params = {"limit": _CHUNK, "continue": metadata["continue"]}
 
 

@@ -81,6 +81,10 @@ class Shelf(Generic[V]):
         )
         return None if reborn else self._values.pop(value.name, None)
 
+    def newest(self) -> int:
+        """The highest resourceVersion that is held, 0 if nothing is."""
+        return max(map(version, self._values.values()), default=0)
+
     def missing(self, listed: Iterable[str], at: int) -> list[V]:
         """What is held, was not listed, and is no younger than the list (resourceVersion *at*)."""
         names = set(listed)

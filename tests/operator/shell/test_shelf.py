@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernelhealth_operator.cluster.errors import HistoryLost, expect_history
 from kernelhealth_operator.shelf import Shelf
 
 
@@ -29,6 +31,17 @@ def test_versions_are_compared_as_numbers() -> None:
     shelf.put(Thing("alpha", "9"))
 
     assert shelf.put(Thing("alpha", "10"))
+
+
+def test_a_list_from_before_what_is_held_betrays_a_restored_cluster() -> None:
+    shelf: Shelf[Thing] = Shelf()
+    expect_history("LIST things", "7", shelf.newest())
+    shelf.put(Thing("alpha", "9"))
+    shelf.put(Thing("beta", "10"))
+
+    expect_history("LIST things", "10", shelf.newest())
+    with pytest.raises(HistoryLost, match="at resourceVersion 9, but 10 was seen"):
+        expect_history("LIST things", "9", shelf.newest())
 
 
 def test_a_late_answer_does_not_bring_a_deleted_object_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kernelhealth_api.detector import Detector, Reason
 from kernelhealth_api.remediation import DisruptionLevel, Remediation
-from kernelhealth_build import alerts, composition, parameters
+from kernelhealth_build import alerts, composition, families, parameters
 from kernelhealth_build.catalogue import Catalogue, action
 from kernelhealth_build.custom_resources import kinds
 from kernelhealth_build.paper import page, sentence, table
@@ -61,6 +61,11 @@ def metrics(catalogue: Catalogue) -> str:
         "The agent of each node serves these numbers, and the number of its findings as "
         f"`{alerts.METRIC}` with the labels `reason` and `severity`.",
         table(("metric", "labels", "meaning", "detector"), signals),
+        "Besides, of its looks and of itself:",
+        table(("metric", "labels", "meaning"), families.agent()),
+        "## Operator",
+        "Each replica serves these; the numbers of the cluster are the same on both.",
+        table(("metric", "labels", "meaning"), families.operator()),
         "## Alerts",
         f"Every reason raises an alert of its name while `{alerts.METRIC}` is above zero, with the "
         "severity of the finding (`warning` or `critical`) as its label; findings of severity Info "

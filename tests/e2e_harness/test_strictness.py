@@ -65,3 +65,13 @@ def test_an_expected_failure_is_no_skip(tmp_path: Path) -> None:
 
     assert status == 0
     assert "1 xfailed" in printed
+
+
+@pytest.mark.parametrize(
+    ("require_all", "line"),
+    [("1", "0 passed, 1 failed, 0 skipped"), ("0", "0 passed, 0 failed, 1 skipped")],
+)
+def test_the_last_line_has_the_numbers(tmp_path: Path, require_all: str, line: str) -> None:
+    _, said = outcome(tmp_path, SKIPS_ITSELF, require_all)
+
+    assert said.splitlines()[-1] == line

@@ -178,9 +178,9 @@ def test_the_operator_may_do_nothing_but_its_work(
         "nodes/status": {"patch"},
         "kernelhealthpolicies.kernelhealth.io": read,
         "kernelhealthpolicies.kernelhealth.io/status": {"patch"},
-        "nodekernelhealths.kernelhealth.io": read | {"create", "patch"},
+        "nodekernelhealths.kernelhealth.io": {"list", "watch", "create", "patch"},
         "nodekernelhealths.kernelhealth.io/status": {"patch"},
-        "noderemediations.kernelhealth.io": read | {"create", "delete", "patch"},
+        "noderemediations.kernelhealth.io": read | {"create", "delete"},
         "noderemediations.kernelhealth.io/status": {"patch"},
     }
 

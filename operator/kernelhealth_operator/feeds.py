@@ -67,14 +67,18 @@ class Feeds:
         kopf does not tell which objects vanished while it was not watching, and says nowhere that
         its first list is complete. Raises ``ApiError`` and ``HistoryLost``.
         """
-        views = self.policies.views
-        names, version = await self._list(kinds.POLICIES, self.policies.take, views.newest())
-        for view in views.missing(names, version):
-            self.policies.drop(view.name)
+        await self.sweep_policies()
         treatments, take = self.fleet.treatments, partial(self.treatment, None)
         names, version = await self._list(kinds.REMEDIATIONS, take, treatments.newest())
         for one in treatments.missing(names, version):
             self.fleet.drop_treatment(one)
+
+    async def sweep_policies(self) -> None:
+        """Lists the policies, of which there are few; raises ``ApiError`` and ``HistoryLost``."""
+        views = self.policies.views
+        names, version = await self._list(kinds.POLICIES, self.policies.take, views.newest())
+        for view in views.missing(names, version):
+            self.policies.drop(view.name)
 
     async def _list(
         self, path: str, take: Callable[[Mapping[str, Any]], None], seen: int

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from kernelhealth_operator import metrics, probes
@@ -25,7 +26,10 @@ from kernelhealth_operator.settings import Settings
 from kernelhealth_operator.silence import Hearing
 
 _LOGGER = logging.getLogger(__name__)
-_SWEEP_SECONDS = 300.0
+_POLICY_SWEEP_SECONDS = 15.0
+"""A policy that was deleted while kopf did not watch goes on governing for no longer than this."""
+_POLICY_SWEEPS = 20
+"""After so many the treatments are listed as well, of which there can be tens of thousands."""
 _SWEEP_BACKOFF = Backoff(first=0.5, most=15.0)
 
 
@@ -79,22 +83,23 @@ class Shell:
         """What the leader does; begun only when everything is known that others have written."""
         await self.nodes.synced.wait()
         await self.healths.synced.wait()
-        await self._sweep()
+        await self._sweep(self.feeds.sweep)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.reconciler.run())
             group.create_task(self.policies.run())
             group.create_task(self._keep_sweeping())
 
     async def _keep_sweeping(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            await self._sweep()
+        for number in itertools.count(1):
+            await asyncio.sleep(_POLICY_SWEEP_SECONDS)
+            everything = number % _POLICY_SWEEPS == 0
+            await self._sweep(self.feeds.sweep if everything else self.feeds.sweep_policies)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, listing: Callable[[], Awaitable[None]]) -> None:
         failures = 0
         while True:
             try:
-                await self.feeds.sweep()
+                await listing()
             except ApiError as error:
                 failures += 1
                 _LOGGER.warning("The policies and treatments could not be listed: %s", error)

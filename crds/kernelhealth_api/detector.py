@@ -17,7 +17,16 @@ from pydantic.alias_generators import to_camel
 
 from kernelhealth_api.v1alpha1.finding import Severity, Subject
 
-__all__ = ["Detector", "Observation", "Params", "Reason", "Severity", "Signal", "Subject"]
+__all__ = [
+    "Detector",
+    "Measure",
+    "Observation",
+    "Params",
+    "Reason",
+    "Severity",
+    "Signal",
+    "Subject",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +48,29 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """A number that a detector judged, where it is not the count of subjects.
+
+    *per_hour* is how fast it grows. *exhaustion* is when the node runs out should it go on like
+    this, most likely; *earliest* and *latest* are the ends of the band of confidence around it.
+    """
+
+    value: float
+    threshold: float | None = None
+    per_hour: float | None = None
+    exhaustion: datetime | None = None
+    earliest: datetime | None = None
+    latest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One subject in trouble, as one look saw it.
 
     *key* is the subject's identity across rounds, unique within the reason. *severity* replaces the
     reason's where the evidence weighs more or less than usual. *began* is known where the kernel
-    or a file dates the trouble; else it began when it was first seen.
+    or a file dates the trouble; else it began when it was first seen. *measure* is the number that
+    was judged, where there is one.
     """
 
     reason: Reason
@@ -55,6 +81,7 @@ class Observation:
     cures: tuple[str, ...] = ()
     severity: Severity | None = None
     began: datetime | None = None
+    measure: Measure | None = None
 
 
 class Params(BaseModel):

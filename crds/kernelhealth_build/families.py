@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from prometheus_client import Metric
 
 from kernelhealth_agent.examination import Knowledge, Outcome
+from kernelhealth_agent.looks import Round
 from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.reporters.prometheus import Scrape
-from kernelhealth_agent.rounds import Round
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthStatus
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Listener

@@ -12,7 +12,7 @@ from kernelhealth_agent.thresholds import AnyDetector
 from kernelhealth_api import registry
 from kernelhealth_api.detector import Detector
 
-Pair = tuple[Source[Any], AnyDetector]
+Pair = tuple[Source[Any, Any], AnyDetector]
 
 
 class NoSuchDetectorError(Exception):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kernelhealth_agent.confirmation import Verdict
+from kernelhealth_agent.looks import Look
 from kernelhealth_agent.moments import Moment
-from kernelhealth_agent.rounds import Look
 from kernelhealth_agent.wording import printable, shortened
 from kernelhealth_api.v1alpha1.finding import Finding, Severity
 from kernelhealth_api.v1alpha1.resource import Condition, ConditionStatus

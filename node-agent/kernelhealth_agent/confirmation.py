@@ -28,10 +28,14 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is remembered for one detector: *since* its first successful look, by reason and key."""
+    """What is remembered for one detector: *since* its first successful look, by reason and key.
+
+    *due* is the uptime at which the next suspicion may be confirmed, if there is one.
+    """
 
     since: Moment
     sightings: Mapping[str, Sighting] = field(default_factory=dict)
+    due: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +59,41 @@ class Verdict:
     @property
     def due(self) -> float | None:
         """The uptime in seconds at which the next suspicion may be confirmed, if there is one."""
-        return min((seen.due for seen in self.suspected), default=None)
+        return self.watch.due
 
 
 def confirm(
-    watch: Watch | None, observations: Iterable[Observation], params: Params, now: Moment
+    watch: Watch | None,
+    observations: Iterable[Observation],
+    params: Params,
+    now: Moment,
+    *,
+    fresh: bool = True,
 ) -> Verdict:
     """Merge one look's observations with what is remembered of the earlier ones.
 
     An observation is confirmed at once if its reason says nothing else; or when it was seen in two
     looks or more and is as old as its reason wants. What this look did not see is forgotten.
-    Of several with the same reason and key the first counts.
+    Of several with the same reason and key the first counts. A look that is not *fresh* was
+    counted before.
     """
     watch = watch or Watch(now)
     every: dict[str, Seen] = {}
     for observation in observations:
         name = identity(observation)
         if name not in every:
-            every[name] = _seen(observation, watch.sightings.get(name), params, now)
+            past = watch.sightings.get(name)
+            rounds = 1 if past is None else past.rounds + fresh
+            every[name] = _seen(observation, past.first if past else now, rounds, params)
     oldest = dict(sorted(every.items(), key=lambda item: item[1].first.uptime)[:MOST])
     confirmed = {name for name, seen in oldest.items() if _is_confirmed(seen, now)}
     sightings = {name: Sighting(seen.first, seen.rounds) for name, seen in oldest.items()}
+    suspected = tuple(seen for name, seen in oldest.items() if name not in confirmed)
+    due = min((seen.due for seen in suspected), default=None)
     return Verdict(
         confirmed=tuple(seen for name, seen in oldest.items() if name in confirmed),
-        suspected=tuple(seen for name, seen in oldest.items() if name not in confirmed),
-        watch=Watch(watch.since, sightings),
+        suspected=suspected,
+        watch=Watch(watch.since, sightings, due),
     )
 
 
@@ -99,10 +113,9 @@ def patience(reason: Reason, params: Params) -> float:
     return seconds
 
 
-def _seen(observation: Observation, past: Sighting | None, params: Params, now: Moment) -> Seen:
-    first = past.first if past else now
-    rounds = min(past.rounds + 1, 1 << 30) if past else 1
-    return Seen(observation, first, rounds, first.uptime + patience(observation.reason, params))
+def _seen(observation: Observation, first: Moment, rounds: int, params: Params) -> Seen:
+    due = first.uptime + patience(observation.reason, params)
+    return Seen(observation, first, min(rounds, 1 << 30), due)
 
 
 def _is_confirmed(seen: Seen, now: Moment) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from kernelhealth_agent import conditions, confirmation, findings, report
+from kernelhealth_agent import conditions, confirmation, findings, measures, report
 from kernelhealth_agent.confirmation import Verdict, Watch
 from kernelhealth_agent.identity import Identity
 from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
+from kernelhealth_agent.looks import Look, Past, Round, Survey
 from kernelhealth_agent.moments import Moment
-from kernelhealth_agent.rounds import Look, Round, Rounds, Survey
+from kernelhealth_agent.rounds import Rounds
 from kernelhealth_agent.thresholds import Thresholds
 from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthStatus
@@ -20,11 +22,24 @@ from kernelhealth_api.v1alpha1.resource import Condition
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What is carried from one examination to the next: namespaces, watches, conditions."""
+    """What is carried from one examination to the next.
+
+    *memories* are what sources want to be remembered, by name.
+    """
 
     namespaces: Mapping[int, Remembered] = field(default_factory=dict)
     watches: Mapping[str, Watch] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    memories: Mapping[str, Any] = field(default_factory=dict)
+
+    def past(self, moment: Moment) -> Past:
+        """Return what a round wants to know of it."""
+        due = frozenset(
+            name
+            for name, watch in self.watches.items()
+            if watch.due is not None and watch.due <= moment.uptime
+        )
+        return Past(self.namespaces, self.memories, due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ class Examiner:
         policy: str | None = None,
     ) -> Outcome:
         """Look once and return the report, and what to know the next time."""
-        made = self.rounds.look(self.survey, knowledge.namespaces, thresholds, moment)
+        made = self.rounds.look(self.survey, knowledge.past(moment), thresholds, moment)
         verdicts = {
             look.detector.name: _verdict(look, knowledge, moment)
             for look in made.looks
@@ -88,7 +103,7 @@ class Examiner:
         return Outcome(
             status=status,
             round=made,
-            knowledge=self._learned(knowledge, made.inventory, verdicts, judged),
+            knowledge=self._learned(knowledge, made, verdicts, judged),
             findings=tuple(findings.worst_first(every)),
             suspected=suspected,
             due=min((v.due for v in verdicts.values() if v.due is not None), default=None),
@@ -113,30 +128,39 @@ class Examiner:
     def _learned(
         self,
         before: Knowledge,
-        inventory: Inventory | None,
+        made: Round,
         verdicts: Mapping[str, Verdict],
         judged: list[Condition],
     ) -> Knowledge:
         """Return the knowledge after a round; a detector that failed knows what it knew."""
         names = {detector.name for detector in self.rounds.detectors}
         watches = {name: watch for name, watch in before.watches.items() if name in names}
+        sources = {source.name for source, _ in self.rounds.pairs}
+        memories = {name: kept for name, kept in before.memories.items() if name in sources}
+        for look, (source, _) in zip(made.looks, self.rounds.pairs, strict=True):
+            if look.fresh and look.memory is not None:
+                memories[source.name] = look.memory
+        inventory = made.inventory
         return Knowledge(
             namespaces=before.namespaces if inventory is None else self.remember(inventory),
             watches=watches | {name: verdict.watch for name, verdict in verdicts.items()},
             conditions={condition.type: condition for condition in judged},
+            memories=memories,
         )
 
 
 def _verdict(look: Look, knowledge: Knowledge, moment: Moment) -> Verdict:
     watch = knowledge.watches.get(look.detector.name)
-    return confirmation.confirm(watch, look.observations, look.thresholds.params, moment)
+    return confirmation.confirm(
+        watch, look.observations, look.thresholds.params, moment, fresh=look.fresh
+    )
 
 
 def _findings(look: Look, verdicts: Mapping[str, Verdict], moment: Moment) -> list[Finding]:
     verdict = verdicts.get(look.detector.name)
     if verdict is None:
         return []
-    setting = findings.Setting(look.thresholds.params, moment, verdict.watch.since, look.capacities)
+    setting = measures.Setting(look.thresholds.params, moment, verdict.watch.since, look.capacities)
     return findings.fold(verdict.confirmed, setting)
 
 

@@ -5,59 +5,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
+from kernelhealth_agent.looks import Failure, Look, Past, Round, Survey
 from kernelhealth_agent.moments import Moment
-from kernelhealth_agent.source import Source
+from kernelhealth_agent.source import Occasion, Source
 from kernelhealth_agent.thresholds import AnyDetector, Thresholds
 from kernelhealth_agent.workers import Workers
-from kernelhealth_api.detector import Observation
 
 _LOGGER = logging.getLogger(__name__)
-
-Values = Mapping[str, Mapping[tuple[str, ...], float]]
-"""The values of signals, by the name of the signal and the values of its labels."""
-
-Survey = Callable[[Host, Moment, Mapping[int, Remembered]], Inventory]
-"""Takes the inventory of a host; raises ``HostError``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a detector could not speak: a word for the condition, and a sentence."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one detector saw in one round, or why it saw nothing."""
-
-    detector: AnyDetector
-    thresholds: Thresholds
-    observations: tuple[Observation, ...] = ()
-    signals: Values = field(default_factory=dict)
-    failure: Failure | None = None
-    seconds: float = 0.0
-    blind: tuple[str, ...] = ()
-    capacities: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """All looks of one round; *cpu_seconds* is what the whole process used meanwhile."""
-
-    moment: Moment
-    inventory: Inventory | None
-    looks: tuple[Look, ...]
-    seconds: float
-    cpu_seconds: float
 
 
 class Rounds:
@@ -66,7 +26,7 @@ class Rounds:
     def __init__(
         self,
         host: Host,
-        pairs: Iterable[tuple[Source[Any], AnyDetector]],
+        pairs: Iterable[tuple[Source[Any, Any], AnyDetector]],
         workers: Workers,
         deadline: float,
     ) -> None:
@@ -75,6 +35,7 @@ class Rounds:
         self.workers = workers
         self.deadline = deadline
         self._broken: set[str] = set()
+        self._last: dict[str, tuple[float, Look]] = {}
 
     @property
     def detectors(self) -> tuple[AnyDetector, ...]:
@@ -82,25 +43,43 @@ class Rounds:
         return tuple(detector for _, detector in self.pairs)
 
     def look(
-        self,
-        survey: Survey,
-        memory: Mapping[int, Remembered],
-        thresholds: Mapping[str, Thresholds],
-        moment: Moment,
+        self, survey: Survey, past: Past, thresholds: Mapping[str, Thresholds], moment: Moment
     ) -> Round:
         """Make one round; takes as long as the deadlines of what hangs, and raises nothing."""
         began, cpu = time.monotonic(), time.process_time()
-        inventory, failure = self._survey(survey, memory, moment)
+        inventory, failure = self._survey(survey, past.namespaces, moment)
         looks = []
         for source, detector in self.pairs:
             chosen = thresholds[detector.name]
             if inventory is None:
                 looks.append(Look(detector, chosen, failure=failure))
-            else:
-                looks.append(self._examine(source, detector, chosen, inventory))
+                continue
+            look = self._still_good(source, detector, chosen, past, moment)
+            if look is None:
+                memory = source.recalled(past.memories.get(source.name))
+                look = self._examine(source, detector, chosen, Occasion(inventory, moment, memory))
+                self._last[detector.name] = (moment.uptime, look)
+            looks.append(look)
         return Round(
             moment, inventory, tuple(looks), time.monotonic() - began, time.process_time() - cpu
         )
+
+    def _still_good(
+        self,
+        source: Source[Any, Any],
+        detector: AnyDetector,
+        thresholds: Thresholds,
+        past: Past,
+        moment: Moment,
+    ) -> Look | None:
+        """Return the last look where it may stand for one of now."""
+        uptime, last = self._last.get(detector.name, (0.0, None))
+        if last is None or last.thresholds != thresholds or detector.name in past.due:
+            return None
+        # Rounds come a little early or late: a tenth is nothing to a period.
+        if moment.uptime - uptime >= 0.9 * source.period or not _may_be_kept(last):
+            return None
+        return dataclasses.replace(last, fresh=False, seconds=0.0)
 
     def _survey(
         self, survey: Survey, memory: Mapping[int, Remembered], moment: Moment
@@ -117,13 +96,13 @@ class Rounds:
 
     def _examine(
         self,
-        source: Source[Any],
+        source: Source[Any, Any],
         detector: AnyDetector,
         thresholds: Thresholds,
-        inventory: Inventory,
+        occasion: Occasion[Any],
     ) -> Look:
         def examined() -> Look:
-            sample = source.collect(self.host, inventory)
+            sample = source.collect(self.host, occasion)
             return Look(
                 detector,
                 thresholds,
@@ -131,6 +110,7 @@ class Rounds:
                 signals={signal.name: dict(signal.values(sample)) for signal in detector.signals},
                 blind=tuple(getattr(sample, "blind", ())),
                 capacities=detector.capacities(sample),
+                memory=None if source.remember is None else source.remember(sample),
             )
 
         began = time.monotonic()
@@ -161,9 +141,14 @@ class Rounds:
         return Failure("InternalError", f"{name} has a defect, please report it: {what}")
 
 
+def _may_be_kept(look: Look) -> bool:
+    """Whether a look may stand for a later one: it came to something, or nothing is there."""
+    return look.failure is None or look.failure.reason == "NotAvailable"
+
+
 def paired(
-    sources: Iterable[Source[Any]], detectors: Iterable[AnyDetector]
-) -> tuple[tuple[Source[Any], AnyDetector], ...]:
+    sources: Iterable[Source[Any, Any]], detectors: Iterable[AnyDetector]
+) -> tuple[tuple[Source[Any, Any], AnyDetector], ...]:
     """Return each detector with the source of its sample; ``TypeError`` where there is none."""
     makers = {source.sample: source for source in sources}
     pairs = []

@@ -1,26 +1,61 @@
-"""What it means to be a source: which sample it makes of a host."""
+"""What it means to be a source: which sample it makes of a host, how often, and what it recalls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.moments import Moment
 
 S = TypeVar("S")
+M = TypeVar("M")
 
 
 @dataclass(frozen=True, slots=True)
-class Source(Generic[S]):
+class Occasion(Generic[M]):
+    """When and amid what a source looks.
+
+    The inventory of the same round is there so that nothing is read twice. *memory* is what the
+    source wanted to be remembered of its last sample in this boot, across restarts of the agent;
+    None at its first look.
+    """
+
+    inventory: Inventory
+    moment: Moment
+    memory: M | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Generic[S, M]):
     """One kind of sample. *reads* names what it reads, for the documentation.
 
     *collect* raises ``HostError`` where nothing can be said. It reads through the host and keeps no
-    state; the inventory of the same round is there so that nothing is read twice.
+    state of its own: *remember* says what of a sample the next look shall have as memory, a value
+    of the type *memory* that pydantic can put into words. A sample is good for *period* seconds; 0
+    is for what is looked at in every round.
     """
 
     name: str
     sample: type[S]
     reads: tuple[str, ...]
-    collect: Callable[[Host, Inventory], S]
+    collect: Callable[[Host, Occasion[M]], S]
+    period: float = 0.0
+    memory: type[M] | None = None
+    remember: Callable[[S], M] | None = None
+
+    def recalled(self, value: Any) -> M | None:
+        """Return a memory as it was, whether it is one or was read from the state file.
+
+        What is no memory of this source, one of an earlier version say, is none.
+        """
+        if self.memory is None or value is None:
+            return None
+        try:
+            return TypeAdapter(self.memory).validate_python(value)
+        except ValidationError:
+            return None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from kernelhealth_agent.examination import Knowledge
 
 MOST_BYTES = 1 << 20
+MOST_MEMORY = 1 << 18
+"""Bytes of the memory of one source that are kept even where the state is too large."""
 _FILE = "state.json"
 _LOGGER = logging.getLogger(__name__)
 
@@ -75,20 +79,26 @@ def save(directory: Path, state: State) -> None:
 
 
 def _bounded(state: State) -> bytes:
-    """Return the state as JSON; where it is too large, without the older half of the namespaces.
+    """Return the state as JSON; where it is too large, without what is largest of its memory.
 
     Confirmation is bounded by itself, the memory of namespaces by number, not by length of names.
     """
     content = _STATE.dump_json(state)
-    while len(content) > MOST_BYTES and state.knowledge.namespaces:
-        newest = sorted(
-            state.knowledge.namespaces.values(), key=lambda past: past.seen, reverse=True
-        )[: len(state.knowledge.namespaces) // 2]
-        kept = Knowledge(
-            {past.inode: past for past in newest},
-            state.knowledge.watches,
-            state.knowledge.conditions,
-        )
-        state = state.model_copy(update={"knowledge": kept})
+    while len(content) > MOST_BYTES and (state.knowledge.memories or state.knowledge.namespaces):
+        state = state.model_copy(update={"knowledge": _lighter(state.knowledge)})
         content = _STATE.dump_json(state)
     return content
+
+
+def _lighter(knowledge: Knowledge) -> Knowledge:
+    """Return the knowledge without the largest memory of a source, or half of the namespaces."""
+    sizes = {name: len(to_json(memory)) for name, memory in knowledge.memories.items()}
+    largest = max(sizes, key=sizes.__getitem__, default=None)
+    if largest is not None and sizes[largest] > MOST_MEMORY:
+        memories = {name: kept for name, kept in knowledge.memories.items() if name != largest}
+        return dataclasses.replace(knowledge, memories=memories)
+    if not knowledge.namespaces:
+        return dataclasses.replace(knowledge, memories={})
+    newest = sorted(knowledge.namespaces.values(), key=lambda past: past.seen, reverse=True)
+    kept = newest[: len(newest) // 2]
+    return dataclasses.replace(knowledge, namespaces={past.inode: past for past in kept})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
 
-from kernelhealth_agent import errors, thresholds
+from kernelhealth_agent import errors, inventory, thresholds
 from kernelhealth_agent.examination import Examiner, Knowledge, Outcome
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.recorded import RecordedHost
@@ -18,7 +19,7 @@ from kernelhealth_agent.identity import Identity
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod, Remembered
 from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.rounds import Rounds
-from kernelhealth_agent.source import Source
+from kernelhealth_agent.source import Occasion, Source
 from kernelhealth_agent.workers import Workers
 from kernelhealth_api.detector import (
     Detector,
@@ -32,6 +33,8 @@ from kernelhealth_api.detector import (
 from kernelhealth_api.duration import Duration
 
 START = Moment(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
+HOSTS = Path(__file__).parents[1] / "fixtures" / "hosts"
+Recorded = Callable[..., tuple[RecordedHost, Occasion[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,11 @@ def _lines(host: Host, path: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _leaks(host: Host, _: Inventory) -> Leaks:
+def _leaks(host: Host, _: Occasion[None]) -> Leaks:
     return Leaks(_lines(host, "leaks"))
 
 
-def _traps(host: Host, _: Inventory) -> Traps:
+def _traps(host: Host, _: Occasion[None]) -> Traps:
     return Traps(_lines(host, "traps"))
 
 
@@ -175,3 +178,19 @@ def node(tmp_path: Path) -> Node:
     made = Node(tmp_path / "host")
     made.has()
     return made
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    """Open a recorded host by its name or by the path of a directory, at an occasion to look.
+
+    The look is *later* seconds after the first one, and knows *memory* from an earlier one.
+    """
+
+    def opened(
+        name: str | Path, memory: Any = None, later: float = 0.0
+    ) -> tuple[RecordedHost, Occasion[Any]]:
+        host, moment = RecordedHost(str(HOSTS / name)), START.after(later)
+        return host, Occasion(inventory.take(host, moment.wall, {}), moment, memory)
+
+    return opened

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import gssproxy as detector
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import gssproxy as source
 from kernelhealth_api.detector import Observation, Severity
 from kernelhealth_e2e.faults import gssproxy
@@ -29,7 +31,7 @@ def observe(live: LiveHost, look: Callable[..., Inventory]) -> Callable[[int], l
     """Look at this machine, and return what is said of one namespace."""
 
     def observed(inode: int) -> list[Observation]:
-        found = detector.judge(source.collect(live, look()), DEFAULTS)
+        found = detector.judge(source.collect(live, Occasion(look(), moments.now())), DEFAULTS)
         return [o for o in found if o.subject.namespace == inode]
 
     return observed
@@ -80,7 +82,7 @@ def test_a_process_with_the_hosts_own_files_is_healthy(
     flags: int, live: LiveHost, look: Callable[..., Inventory]
 ) -> None:
     with sandbox(flags) as made:
-        sample = source.collect(live, look())
+        sample = source.collect(live, Occasion(look(), moments.now()))
 
     assert made.inode not in {setting.space.inode for setting in sample.settings}
 
@@ -95,7 +97,7 @@ def test_the_command_line_runs_the_same_container(
     ) as child:
         assert child.stdout is not None
         pid = int(child.stdout.readline().split()[-1])
-        sample = source.collect(live, look())
+        sample = source.collect(live, Occasion(look(), moments.now()))
         child.communicate()
 
     assert pid in {setting.pid for setting in sample.settings}

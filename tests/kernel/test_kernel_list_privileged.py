@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kernelhealth_agent import kernel_list
+from kernelhealth_agent import kernel_list, moments
 from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel import net_layout
 from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import network_namespaces as source
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.namespace import sandbox
@@ -41,7 +42,7 @@ def test_the_list_agrees_with_what_is_known_or_is_silently_left_out(
         pod.stop()
         inventory = look()
 
-        sample = source.collect(live, inventory)
+        sample = source.collect(live, Occasion(inventory, moments.now()))
 
     assert nsid is not None
     (lost,) = [lost for lost in sample.unreachable if lost.nsid == nsid]

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute, netns
 
+from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel.namespaces import Inventory, Pod, Remembered
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import network_namespaces as source
 from kernelhealth_api.detector import Observation, Severity
 from kernelhealth_e2e.faults import held_namespace
@@ -30,7 +32,9 @@ POD = Pod("shop", "cart-7", "8a7f0000-0000-4000-8000-000000000007", "cgroup")
 def observe(live: LiveHost, look: Callable[..., Inventory]) -> Callable[..., list[Observation]]:
     def observed(*memory: Remembered) -> list[Observation]:
         inventory = look({past.inode: past for past in memory})
-        return list(detector.judge(source.collect(live, inventory), DEFAULTS))
+        return list(
+            detector.judge(source.collect(live, Occasion(inventory, moments.now())), DEFAULTS)
+        )
 
     return observed
 

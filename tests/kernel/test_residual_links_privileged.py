@@ -10,9 +10,11 @@ from uuid import uuid4
 import pytest
 from pyroute2 import IPRoute, netns
 
+from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import residual_links as detector
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import residual_links as source
 from kernelhealth_api.detector import Observation, Severity
 from kernelhealth_e2e.faults import held_namespace
@@ -42,7 +44,11 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def observe(root: Path, look: Callable[..., Inventory]) -> Observe:
     def observed() -> list[Observation]:
-        return list(detector.judge(source.collect(LiveHost(str(root)), look()), DEFAULTS))
+        return list(
+            detector.judge(
+                source.collect(LiveHost(str(root)), Occasion(look(), moments.now())), DEFAULTS
+            )
+        )
 
     return observed
 

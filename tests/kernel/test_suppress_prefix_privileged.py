@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import suppress_prefix as detector
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.kernel.suppress_prefix import Routing
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import suppress_prefix as source
 from kernelhealth_api.detector import Observation
 from kernelhealth_e2e.faults import held_namespace, suppress_prefix
@@ -34,7 +36,7 @@ def observe(live: LiveHost, look: Callable[..., Inventory]) -> Callable[[int], l
     """Look at this machine, and return what is said of one namespace."""
 
     def observed(inode: int) -> list[Observation]:
-        found = detector.judge(source.collect(live, look()), DEFAULTS)
+        found = detector.judge(source.collect(live, Occasion(look(), moments.now())), DEFAULTS)
         return [o for o in found if o.subject.namespace == inode]
 
     return observed
@@ -43,7 +45,7 @@ def observe(live: LiveHost, look: Callable[..., Inventory]) -> Callable[[int], l
 @pytest.fixture
 def routing(live: LiveHost, look: Callable[..., Inventory]) -> Callable[[int], Routing]:
     def routed(inode: int) -> Routing:
-        sample = source.collect(live, look())
+        sample = source.collect(live, Occasion(look(), moments.now()))
         (found,) = [r for r in sample.routings if r.space.inode == inode]
         return found
 
@@ -142,7 +144,7 @@ def test_filters_for_both_families_count_where_ipv6_gets_that_far(
 def test_route_objects_of_the_host_are_explained(
     live: LiveHost, look: Callable[..., Inventory]
 ) -> None:
-    sample = source.collect(live, look())
+    sample = source.collect(live, Occasion(look(), moments.now()))
 
     assert sample.routings[0].is_host
     assert sample.routings[0].objects is not None

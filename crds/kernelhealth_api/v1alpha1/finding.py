@@ -69,4 +69,10 @@ class Finding(Resource):
     exhaustion: Timestamp | None = Field(
         None, description="When the node runs out, should it grow on like this."
     )
+    exhaustion_earliest: Timestamp | None = Field(
+        None, description="The early end of the band of confidence around the exhaustion."
+    )
+    exhaustion_latest: Timestamp | None = Field(
+        None, description="The late end of that band; absent where it never runs out then."
+    )
     cures: tuple[str, ...] = Field((), description="What would cure it, mildest first.")

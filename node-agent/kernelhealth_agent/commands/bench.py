@@ -13,7 +13,7 @@ from typing import Any
 from kernelhealth_agent import attribution, catalogue, errors, looking, moments, thresholds
 from kernelhealth_agent.arguments import EXIT_BLIND, EXIT_HEALTHY
 from kernelhealth_agent.examination import Knowledge
-from kernelhealth_agent.rounds import Round
+from kernelhealth_agent.looks import Round
 from kernelhealth_agent.survey import Surveyor
 
 _DEADLINE = 300.0

@@ -60,6 +60,21 @@ class Folder:
     omitted: tuple[str, ...] = ()
 
 
+class Probe(Protocol):
+    """Something of the running kernel that is no file: asked live, recorded as bytes.
+
+    A probe is a frozen value. *name* tells it from every other, and is a path below ``probes``
+    where a recording keeps the answer.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of the question."""
+
+    def ask(self, root: str) -> bytes:
+        """Ask the running kernel, whose files are below *root*; ``OSError`` or ``HostError``."""
+
+
 class Host(Protocol):
     """What can be asked of a host; paths are relative to its root, without a leading slash.
 
@@ -120,6 +135,9 @@ class Host(Protocol):
 
     def strangers(self, known: Container[int]) -> list[SocketHolder]:
         """Return one open socket of each network namespace whose inode number is not *known*."""
+
+    def probe(self, probe: Probe) -> bytes:
+        """Return the answer to a question that no file answers."""
 
     def shrink(self, cache: str) -> None:
         """Ask the kernel to give back unused slabs of one cache, so that its count is exact."""

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Container, Iterator, Sequence
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import SocketHolder, files, holders, nsfs, sockets, unlisted
+from kernelhealth_agent.hosts import Probe, SocketHolder, files, holders, nsfs, sockets, unlisted
 from kernelhealth_agent.kernel import netlink, rtnetlink
 from kernelhealth_agent.kernel.netlink import Request
 
@@ -83,6 +83,12 @@ class LiveHost(files.Files):
         """Return one open socket of each network namespace whose inode number is not *known*."""
         processes = [int(name) for name in self.names("proc") if name.isdigit()]
         return holders.strangers(self._prefix, processes, known)
+
+    def probe(self, probe: Probe) -> bytes:
+        """Return the answer to a question that no file answers."""
+        with files.translated(probe.name):
+            self.path(probe.name)
+            return probe.ask(self._prefix)
 
     def shrink(self, cache: str) -> None:
         """Ask the kernel to give back unused slabs of one cache, so that its count is exact.

@@ -6,6 +6,8 @@ inode numbers of nsfs files by path (inodes), the ids and the cookies of namespa
 (nsids, cookies), and the namespaces of sockets by process and descriptor (sockets:
 ``{"17/3": 4026532178}``).
 
+``probes/NAME`` holds the answer to a probe, byte for byte.
+
 ``PATH.segments.json`` holds the parts that were read of a file which is too large to be recorded,
 ``/proc/kcore`` say: bytes in hexadecimal digits by offset, ``{"0x40": "0100"}``.
 """
@@ -16,10 +18,11 @@ import json
 from collections.abc import Container, Sequence
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import SocketHolder, files
+from kernelhealth_agent.hosts import Probe, SocketHolder, files
 from kernelhealth_agent.kernel.netlink import Request
 
 NAMESPACES = "netlink/namespaces.json"
+PROBES = "probes"
 
 
 class RecordedHost(files.Files):
@@ -97,6 +100,10 @@ class RecordedHost(files.Files):
             if inode not in known:
                 found[inode] = SocketHolder(int(pid), int(number), inode, nsids.get(str(inode)))
         return list(found.values())
+
+    def probe(self, probe: Probe) -> bytes:
+        """Return the answer to a question that no file answers."""
+        return self.read(f"{PROBES}/{probe.name}", 1 << 26)
 
     def shrink(self, cache: str) -> None:
         """Do nothing: what was recorded was shrunk, or not, when it was recorded."""

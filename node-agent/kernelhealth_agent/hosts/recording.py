@@ -7,9 +7,9 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import LARGEST, Descriptor, Folder, SocketHolder, Task
+from kernelhealth_agent.hosts import LARGEST, Descriptor, Folder, Probe, SocketHolder, Task
 from kernelhealth_agent.hosts.live import LiveHost
-from kernelhealth_agent.hosts.recorded import NAMESPACES, recording
+from kernelhealth_agent.hosts.recorded import NAMESPACES, PROBES, recording
 from kernelhealth_agent.kernel import cni_excerpt, net_layout, netlink
 from kernelhealth_agent.kernel.netlink import Request
 
@@ -144,6 +144,11 @@ class RecordingHost:
             if holder.nsid is not None:
                 self._namespaces["nsids"][str(holder.inode)] = holder.nsid
         return found
+
+    def probe(self, probe: Probe) -> bytes:
+        """Return the answer to a question that no file answers, and take it down."""
+        answer = self._files[f"{PROBES}/{probe.name}"] = self._host.probe(probe)
+        return answer
 
     def shrink(self, cache: str) -> None:
         """Ask the kernel to give back unused slabs of one cache."""

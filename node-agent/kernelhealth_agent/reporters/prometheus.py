@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from kernelhealth_agent.examination import Outcome
-from kernelhealth_agent.rounds import Look
+from kernelhealth_agent.looks import Look
 from kernelhealth_api.v1alpha1.resource import Condition
 
 _STATUSES = ("True", "False", "Unknown")

@@ -11,14 +11,15 @@ from kernelhealth_agent.kernel import cgroups, gssproxy, naming
 from kernelhealth_agent.kernel.gssproxy import Pin, Sample, Setting
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
 from kernelhealth_agent.kernel.rpc_xprt import Transport
-from kernelhealth_agent.source import Source
+from kernelhealth_agent.source import Occasion, Source
 
 _STATE = "net/rpc/use-gss-proxy"
 _FOLDER, _SUFFIX = "etc/gssproxy", ".conf"
 
 
-def collect(host: Host, inventory: Inventory) -> Sample:
+def collect(host: Host, occasion: Occasion[None]) -> Sample:
     """Look into each namespace once, into each root directory once, and at the transports."""
+    inventory = occasion.inventory
     own = _state(host, inventory.host)
     states = _states(host, inventory) if own is not None else {}
     blind: list[str] = []

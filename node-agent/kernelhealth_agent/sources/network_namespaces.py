@@ -11,7 +11,7 @@ from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import meminfo, rtnetlink
 from kernelhealth_agent.kernel.leaks import Kept, Listed, NetworkNamespaces, Socket, Unreachable
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod
-from kernelhealth_agent.source import Source
+from kernelhealth_agent.source import Occasion, Source
 
 _SLAB = "net_namespace"
 _MOST_LOOKED_INTO = 256
@@ -20,8 +20,9 @@ _BYTES_EACH = 203 << 10
 Linux 6.18 with four CPUs. Those of real pods are larger."""
 
 
-def collect(host: Host, inventory: Inventory) -> NetworkNamespaces:
+def collect(host: Host, occasion: Occasion[None]) -> NetworkNamespaces:
     """Look into unreachable namespaces by their ids, and for what keeps those of gone pods."""
+    inventory = occasion.inventory
     listed = kernel_list.ask(host, inventory)
     alone = kernel_list.alone(host, inventory, listed)
     asked = inventory.unreachable or alone

@@ -13,13 +13,14 @@ from kernelhealth_agent.kernel.link_owners import KINDS
 from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.kernel.netlink import Request
 from kernelhealth_agent.kernel.pod_networks import PodNetworks, mounted
-from kernelhealth_agent.source import Source
+from kernelhealth_agent.source import Occasion, Source
 
 _NAMESPACE_FILES = "run/netns"
 
 
-def collect(host: Host, inventory: Inventory) -> PodNetworks:
+def collect(host: Host, occasion: Occasion[None]) -> PodNetworks:
     """Look at every leftover that there can be; a part that is not there is left out."""
+    inventory = occasion.inventory
     blind: list[str] = []
     sample = PodNetworks(
         inventory=inventory,

@@ -17,11 +17,11 @@ from kernelhealth_agent.kernel import (
     suppress_prefix,
 )
 from kernelhealth_agent.kernel.modules import Presence
-from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
+from kernelhealth_agent.kernel.namespaces import Namespace
 from kernelhealth_agent.kernel.nftables import FibUser
 from kernelhealth_agent.kernel.rt6_stats import RouteObjects
 from kernelhealth_agent.kernel.suppress_prefix import Routing, Sample
-from kernelhealth_agent.source import Source
+from kernelhealth_agent.source import Occasion, Source
 
 _MODULES = "proc/modules"
 _POSSIBLE = "sys/devices/system/cpu/possible"
@@ -37,11 +37,12 @@ class _Parts:
     built_in: frozenset[str] | None
 
 
-def collect(host: Host, inventory: Inventory) -> Sample:
+def collect(host: Host, occasion: Occasion[None]) -> Sample:
     """Ask each namespace for its rules, and only those with a suppressing one for more.
 
     Raises ``AbsentError`` where the kernel has no IPv6 rules at all.
     """
+    inventory = occasion.inventory
     release = _text(host, "proc/sys/kernel/osrelease")
     processors = rt6_stats.processors(host.read(_POSSIBLE), _POSSIBLE)
     routings = [_routing(host, inventory.host, None, processors)]

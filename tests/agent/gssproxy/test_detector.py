@@ -11,19 +11,20 @@ import pytest
 from kernelhealth_agent import errors
 from kernelhealth_agent.detectors import gssproxy as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
-from kernelhealth_agent.kernel.namespaces import Inventory, Pod, Remembered
+from kernelhealth_agent.kernel.namespaces import Pod, Remembered
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import gssproxy as source
 from kernelhealth_api.detector import Observation, Severity
 
-Recorded = Callable[[str], tuple[RecordedHost, Inventory]]
+Recorded = Callable[..., tuple[RecordedHost, Occasion[None]]]
 DEFAULTS = detector.GssproxyParams()
 HOSTS = Path(__file__).parents[2] / "fixtures" / "hosts"
 STATE = "proc/230/net/rpc/use-gss-proxy"
 FOLDER = "proc/230/root/etc/gssproxy"
 
 
-def observe(host: RecordedHost, inventory: Inventory) -> list[Observation]:
-    return list(detector.judge(source.collect(host, inventory), DEFAULTS))
+def observe(host: RecordedHost, occasion: Occasion[None]) -> list[Observation]:
+    return list(detector.judge(source.collect(host, occasion), DEFAULTS))
 
 
 @pytest.fixture
@@ -86,11 +87,14 @@ def test_pinned_namespaces_are_those_that_nothing_reaches(recorded: Recorded) ->
 
 
 def test_a_pinned_namespace_has_the_name_of_its_remembered_pod(recorded: Recorded) -> None:
-    host, inventory = recorded("gssproxy-pinned")
+    host, occasion = recorded("gssproxy-pinned")
     pod = Pod("batch", "nfs-client-9", "uid-9", "cgroup")
     past = Remembered(4026532128, 7, pod, "d" * 64, datetime(2026, 1, 1, tzinfo=UTC))
 
-    observations = observe(host, replace(inventory, memory={4026532128: past}))
+    observations = observe(
+        host,
+        replace(occasion, inventory=replace(occasion.inventory, memory={4026532128: past})),
+    )
 
     (found,) = [o for o in observations if o.subject.namespace == 4026532128]
     assert (found.subject.pod, found.subject.nsid) == ("batch/nfs-client-9", 7)

@@ -14,6 +14,8 @@ from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel.leaks import Listed, NetworkNamespaces
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
+from kernelhealth_agent.moments import Moment
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import network_namespaces as source
 from kernelhealth_api.detector import Observation, Severity
 
@@ -32,7 +34,7 @@ def collected(root: Path, *memory: Remembered, thorough: bool = True) -> Network
     recorded = RecordedHost(str(root))
     known = {past.inode: past for past in memory}
     looked = inventory.take(recorded, NOW, known, thorough=thorough)
-    return source.collect(recorded, looked)
+    return source.collect(recorded, Occasion(looked, Moment(NOW, 0.0)))
 
 
 def judged(root: Path, *memory: Remembered) -> list[Observation]:

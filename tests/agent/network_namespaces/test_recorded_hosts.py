@@ -13,6 +13,8 @@ from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel.leaks import NetworkNamespaces
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
+from kernelhealth_agent.moments import Moment
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import network_namespaces as source
 from kernelhealth_api.detector import Observation, Severity
 
@@ -27,7 +29,8 @@ LOST = 4026532999
 def collected(host: str | Path, *memory: Remembered) -> NetworkNamespaces:
     recorded = RecordedHost(str(HOSTS / host))
     known = {past.inode: past for past in memory}
-    return source.collect(recorded, inventory.take(recorded, NOW, known))
+    looked = inventory.take(recorded, NOW, known)
+    return source.collect(recorded, Occasion(looked, Moment(NOW, 0.0)))
 
 
 def judged(host: str | Path, *memory: Remembered) -> list[Observation]:

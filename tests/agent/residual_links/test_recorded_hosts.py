@@ -13,6 +13,8 @@ from kernelhealth_agent.detectors import residual_links as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
 from kernelhealth_agent.kernel.pod_networks import PodNetworks
+from kernelhealth_agent.moments import Moment
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import residual_links as source
 from kernelhealth_api.detector import Observation
 
@@ -35,7 +37,8 @@ def stranded(tmp_path: Path) -> Path:
 
 def collected(root: Path, *memory: Remembered) -> PodNetworks:
     host = RecordedHost(str(root))
-    return source.collect(host, inventory.take(host, NOW, {m.inode: m for m in memory}))
+    looked = inventory.take(host, NOW, {m.inode: m for m in memory})
+    return source.collect(host, Occasion(looked, Moment(NOW, 0.0)))
 
 
 def judged(root: Path, *memory: Remembered) -> list[Observation]:

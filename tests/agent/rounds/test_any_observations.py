@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from kernelhealth_agent import confirmation, findings, report
+from kernelhealth_agent import confirmation, findings, measures, report
 from kernelhealth_agent.identity import Identity
 from kernelhealth_agent.moments import Moment
 from kernelhealth_api.detector import Observation, Params, Reason, Severity, Subject
@@ -54,8 +54,8 @@ def confirmed(*every: Observation, hours: float = 0.1) -> list[confirmation.Seen
     return list(confirmation.confirm(first.watch, every, Thresholds(), now).confirmed)
 
 
-def setting(hours: float = 0.1, **more: object) -> findings.Setting:
-    return findings.Setting(Thresholds(), START.after(hours * 3600), START, **more)  # type: ignore[arg-type]
+def setting(hours: float = 0.1, **more: object) -> measures.Setting:
+    return measures.Setting(Thresholds(), START.after(hours * 3600), START, **more)  # type: ignore[arg-type]
 
 
 @given(st.lists(st.lists(observations, max_size=12), max_size=5))

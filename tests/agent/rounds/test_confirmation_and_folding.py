@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import Field
 
-from kernelhealth_agent import confirmation, findings
+from kernelhealth_agent import confirmation, findings, measures
 from kernelhealth_agent.moments import Moment
 from kernelhealth_api.detector import Observation, Params, Reason, Severity, Subject
 from kernelhealth_api.duration import Duration
@@ -39,8 +39,8 @@ def confirmed(*every: Observation, hours: float = 0.1) -> list[confirmation.Seen
     return list(confirmation.confirm(first.watch, every, Thresholds(), now).confirmed)
 
 
-def setting(hours: float = 0.1, **more: object) -> findings.Setting:
-    return findings.Setting(Thresholds(), START.after(hours * 3600), START, **more)  # type: ignore[arg-type]
+def setting(hours: float = 0.1, **more: object) -> measures.Setting:
+    return measures.Setting(Thresholds(), START.after(hours * 3600), START, **more)  # type: ignore[arg-type]
 
 
 def test_two_looks_do_not_confirm_what_is_too_young() -> None:

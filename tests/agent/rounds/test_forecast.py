@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from kernelhealth_agent import confirmation, findings
+from kernelhealth_agent import confirmation, findings, measures
 from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.errors import UnreadableError
 from kernelhealth_agent.kernel import meminfo
@@ -36,7 +36,7 @@ def folded(severity: Severity | None, capacity: float) -> Finding:
         Observation(LEAK, key, Subject(), f"Leak {key}", severity=severity) for key in ("a", "b")
     ]
     seen = confirmation.confirm(first.watch, every, Thresholds(), START.after(3600))
-    setting = findings.Setting(Thresholds(), START.after(7200), START, {"Leak": capacity})
+    setting = measures.Setting(Thresholds(), START.after(7200), START, {"Leak": capacity})
     (found,) = findings.fold(seen.confirmed, setting)
     return found
 

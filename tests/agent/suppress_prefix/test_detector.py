@@ -9,18 +9,18 @@ import pytest
 from kernelhealth_agent import errors
 from kernelhealth_agent.detectors import suppress_prefix as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
-from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import suppress_prefix as source
 from kernelhealth_api.detector import Observation, Severity
 
-Recorded = Callable[[str], tuple[RecordedHost, Inventory]]
+Recorded = Callable[..., tuple[RecordedHost, Occasion[None]]]
 DEFAULTS = detector.SuppressPrefixParams()
 HOSTS = Path(__file__).parents[2] / "fixtures" / "hosts"
 POD = 4026532178
 
 
-def observe(host: RecordedHost, inventory: Inventory) -> list[Observation]:
-    return list(detector.judge(source.collect(host, inventory), DEFAULTS))
+def observe(host: RecordedHost, occasion: Occasion[None]) -> list[Observation]:
+    return list(detector.judge(source.collect(host, occasion), DEFAULTS))
 
 
 @pytest.fixture

@@ -28,24 +28,31 @@ def execute(asked: argparse.Namespace) -> int:
         confirm_after = duration.parse(asked.confirm_after)
         pairs = catalogue.chosen(catalogue.every(), asked.detector)
         host = looking.host_at(asked.root or "/")
+        known, first = looking.beginning(host)
     except (ValueError, catalogue.NoSuchDetectorError, errors.HostError) as error:
         sys.stderr.write(f"kernelhealth-agent scan: {error}\n")
         return EXIT_BLIND
     surveyor = Surveyor(attribution.Places(), every=0.0)
     examiner = looking.examiner(host, pairs, surveyor, _DEADLINE, _MOST_BYTES)
     chosen = thresholds.in_force(examiner.rounds.detectors, {}, confirm_after)
-    outcome = looked(examiner, chosen, wait=isinstance(host, LiveHost))
+    outcome = looked(examiner, chosen, known, first, wait=isinstance(host, LiveHost))
     _print(outcome, asked.output, notes(outcome, live=isinstance(host, LiveHost)))
     return exit_code(outcome)
 
 
-def looked(examiner: Examiner, chosen: dict[str, Thresholds], *, wait: bool) -> Outcome:
+def looked(
+    examiner: Examiner,
+    chosen: dict[str, Thresholds],
+    known: Knowledge,
+    first: moments.Moment,
+    *,
+    wait: bool,
+) -> Outcome:
     """Return the outcome of one look, or of two where something takes time to be confirmed.
 
     *wait* is for hosts that change: a recording is the same later, so that later is now.
     """
-    first = moments.now()
-    outcome = examiner.examine(Knowledge(), chosen, first)
+    outcome = examiner.examine(known, chosen, first)
     if outcome.due is None:
         return outcome
     # All thresholds have the same time in a scan: what is due first is due last.

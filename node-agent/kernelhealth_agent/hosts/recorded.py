@@ -6,7 +6,9 @@ inode numbers of nsfs files by path (inodes), the ids and the cookies of namespa
 (nsids, cookies), and the namespaces of sockets by process and descriptor (sockets:
 ``{"17/3": 4026532178}``).
 
-``probes/NAME`` holds the answer to a probe, byte for byte.
+``probes/NAME`` holds the answer to a probe, byte for byte. ``recording.json`` says when it was
+recorded and what sources remembered then:
+``{"wall": "2026-01-01T00:00:00Z", "uptime": 3600.0, "memories": {"slab": …}}``; each may be absent.
 
 ``PATH.segments.json`` holds the parts that were read of a file which is too large to be recorded,
 ``/proc/kcore`` say: bytes in hexadecimal digits by offset, ``{"0x40": "0100"}``.
@@ -15,7 +17,8 @@ inode numbers of nsfs files by path (inodes), the ids and the cookies of namespa
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Probe, SocketHolder, files
@@ -23,6 +26,7 @@ from kernelhealth_agent.kernel.netlink import Request
 
 NAMESPACES = "netlink/namespaces.json"
 PROBES = "probes"
+RECORDING = "recording.json"
 
 
 class RecordedHost(files.Files):
@@ -39,6 +43,18 @@ class RecordedHost(files.Files):
         if not isinstance(numbers, dict) or {type(n) for n in numbers.values()} - {int}:
             raise errors.UnreadableError(NAMESPACES, f"{part!r} is no mapping to numbers")
         return numbers
+
+    def recording(self) -> Mapping[str, Any]:
+        """Return when this was recorded, and what sources remembered; empty where nobody said."""
+        try:
+            found = json.loads(self.read(RECORDING, 1 << 26))
+        except errors.AbsentError:
+            return {}
+        except ValueError as error:
+            raise errors.UnreadableError(RECORDING, str(error)) from error
+        if not isinstance(found, dict):
+            raise errors.UnreadableError(RECORDING, "it is no mapping")
+        return found
 
     def inode(self, path: str) -> int:
         """Return the inode number of an nsfs file, or 0 where the file is no namespace."""

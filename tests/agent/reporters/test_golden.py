@@ -25,7 +25,7 @@ from kernelhealth_agent.survey import Surveyor
 
 HOSTS = sorted((Path(__file__).parents[2] / "fixtures" / "hosts").iterdir())
 NOW = Moment(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
-DAY = 86400.0
+LATER = timedelta(seconds=10)
 
 
 class Once(Collector):
@@ -39,14 +39,15 @@ class Once(Collector):
 
 
 def looked(host: Path) -> Outcome:
-    """The outcome of two looks at a host with a day between them."""
-    made = looking.examiner(
-        RecordedHost(str(host)), catalogue.every(), Surveyor(attribution.Places(), 0.0), 30.0
-    )
+    """The outcome of two looks at a host, as close together as it takes to confirm."""
+    recorded = RecordedHost(str(host))
+    made = looking.examiner(recorded, catalogue.every(), Surveyor(attribution.Places(), 0.0), 30.0)
+    said = recorded.recording()
+    now = Moment(NOW.wall, said.get("uptime", NOW.uptime))
     examiner = Examiner(made.rounds, made.survey, made.remember, made.identity, "0.0.0")
-    chosen = thresholds.in_force(made.rounds.detectors, {}, timedelta(minutes=2))
-    first = examiner.examine(Knowledge(), chosen, NOW)
-    return examiner.examine(first.knowledge, chosen, NOW.after(DAY))
+    chosen = thresholds.in_force(made.rounds.detectors, {}, LATER)
+    first = examiner.examine(Knowledge(memories=said.get("memories", {})), chosen, now)
+    return examiner.examine(first.knowledge, chosen, now.after(LATER.total_seconds()))
 
 
 def as_yaml(outcome: Outcome) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -53,15 +53,22 @@ class News:
         reasons = (one for one in now.reasons if self.types.get(one, one) in {one, *shown})
         return Told(frozenset(reasons), now.silent)
 
-    async def tell(self, name: str, now: datetime) -> None:
-        """Says what is new about the node."""
+    def about(self, name: str) -> tuple[Notice, ...]:
+        """What is new about the node, and is told from now on.
+
+        To be asked in the same breath as what the Node is to show: a report that came in between
+        would be told before it is shown, and told again by the next leader.
+        """
         standing = self.fleet.standing(name)
         if standing is None:
-            return
+            return ()
         before = self._told.get(name, Told())
-        after = told(standing, before)
-        self._told[name] = after
-        for notice in notices(standing, before, after):
+        after = self._told[name] = told(standing, before)
+        return tuple(notices(standing, before, after))
+
+    async def tell(self, news: Iterable[Notice], now: datetime) -> None:
+        """Says it to the people."""
+        for notice in news:
             await self.announcer.say(notice, now)
 
 

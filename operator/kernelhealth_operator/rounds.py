@@ -71,11 +71,12 @@ class Round:
             decision = self.decisions.get(name, Decision())
             with troubles.noted():
                 await self._status(name, decision)
+            news = self.news.about(name)
             with troubles.noted():
                 await self._mirror(name)
             with troubles.noted():
                 await self.archive.clean(name, self.clock.utc())
-            await self.news.tell(name, self.clock.utc())
+            await self.news.tell(news, self.clock.utc())
         return self._due(name, decision)
 
     async def _object(self, view: NodeView, standing: Standing) -> None:

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from kernelhealth_agent import thresholds
+from kernelhealth_agent import moments, thresholds
 from kernelhealth_agent.arguments import version
 from kernelhealth_agent.commands import scan
-from kernelhealth_agent.examination import Outcome
+from kernelhealth_agent.examination import Knowledge, Outcome
 from kernelhealth_agent.main import main
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthStatus
 
@@ -134,7 +134,7 @@ def test_two_looks_at_a_recording_take_no_time(node: Node) -> None:
     node.has(leaks="a")
     chosen = thresholds.in_force(node.examiner.rounds.detectors, {})
 
-    outcome = scan.looked(node.examiner, chosen, node.knowledge, node.now, wait=False)
+    outcome = scan.looked(node.examiner, chosen, Knowledge(), moments.now(), wait=False)
 
     assert [f.reason for f in outcome.status.findings] == ["ThingLeaked"]
 

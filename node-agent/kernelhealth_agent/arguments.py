@@ -77,6 +77,19 @@ def _scan(command: argparse.ArgumentParser) -> None:
         default="5s",
         help="time between the two looks that it takes to confirm a finding (default: 5s)",
     )
+    command.add_argument(
+        "--by",
+        choices=("finding", "pod"),
+        default="finding",
+        help="show each finding once, or by pod, so that each pod has its own (default: finding)",
+    )
+    command.add_argument(
+        "--watch",
+        metavar="DURATION",
+        nargs="?",
+        const="30s",
+        help="look again and again until Ctrl-C (default: every 30s); as JSON, an object a line",
+    )
 
 
 def _bench(command: argparse.ArgumentParser) -> None:
@@ -143,6 +156,7 @@ _COMMANDS: dict[str, _Entry] = {
         [
             "scan",
             "scan --output json --detector network_namespaces",
+            "scan --by pod --watch 10s",
             "scan --root tests/fixtures/hosts/gssproxy-in-a-container",
         ],
         _scan,

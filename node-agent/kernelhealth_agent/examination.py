@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from kernelhealth_agent import conditions, confirmation, findings, measures, report
-from kernelhealth_agent.confirmation import Verdict, Watch
+from kernelhealth_agent.confirmation import Seen, Verdict, Watch
 from kernelhealth_agent.identity import Identity
 from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
 from kernelhealth_agent.looks import Look, Past, Round, Survey
@@ -47,7 +47,7 @@ class Outcome:
     """The result of one examination.
 
     *due* is the uptime at which the next suspicion may be confirmed; *findings* are all of them,
-    *suspected* counts the suspicions of each reason.
+    *suspected* counts the suspicions of each reason, *confirmed* is what the findings fold.
     """
 
     status: NodeKernelHealthStatus
@@ -56,6 +56,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     suspected: Mapping[str, int]
     due: float | None
+    confirmed: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Examiner:
             findings=tuple(findings.worst_first(every)),
             suspected=suspected,
             due=min((v.due for v in verdicts.values() if v.due is not None), default=None),
+            confirmed=tuple(seen for verdict in verdicts.values() for seen in verdict.confirmed),
         )
 
     def _conditions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kernelhealth_agent import errors
@@ -21,7 +21,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Rounds:
-    """Makes rounds of one host. Nothing that fails or hangs stops more than its own detector."""
+    """Makes rounds of one host. Nothing that fails or hangs stops more than its own detector.
+
+    *notice* is told what is looked at next, for people who wait.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Rounds:
         self.pairs = tuple(pairs)
         self.workers = workers
         self.deadline = deadline
+        self.notice: Callable[[str], None] = _unheard
         self._broken: set[str] = set()
         self._last: dict[str, tuple[float, Look]] = {}
 
@@ -56,6 +60,7 @@ class Rounds:
                 continue
             look = self._still_good(source, detector, chosen, past, moment)
             if look is None:
+                self.notice(detector.name)
                 memory = source.recalled(past.memories.get(source.name))
                 look = self._examine(source, detector, chosen, Occasion(inventory, moment, memory))
                 self._last[detector.name] = (moment.uptime, look)
@@ -85,6 +90,7 @@ class Rounds:
         self, survey: Survey, memory: Mapping[int, Remembered], moment: Moment
     ) -> tuple[Inventory | None, Failure | None]:
         name = "the namespace inventory"
+        self.notice(name)
         try:
             found = self.workers.call(
                 name, lambda: survey(self.host, moment, memory), self.deadline
@@ -139,6 +145,10 @@ class Rounds:
             )
         what = f"{type(error).__name__}: {error}"[:200]
         return Failure("InternalError", f"{name} has a defect, please report it: {what}")
+
+
+def _unheard(_: str) -> None:
+    """Tell nobody what is being looked at."""
 
 
 def _may_be_kept(look: Look) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kernelhealth_agent.confirmation import Seen
+from kernelhealth_agent.reporters import pods, summary
 from kernelhealth_agent.wording import printable
 from kernelhealth_api.v1alpha1.finding import Finding, Subject
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthStatus
@@ -26,24 +29,47 @@ _STYLES = {
 }
 
 
-def show(status: NodeKernelHealthStatus, notes: Sequence[str], stream: TextIO) -> None:
-    """Write the report: health, findings, conditions, notes; colours only on a terminal."""
-    terminal = stream.isatty()
-    console = Console(
-        file=stream,
-        width=None if terminal else _PIPED_WIDTH,
-        color_system="auto" if terminal else None,
-        highlight=False,
-        soft_wrap=False,
-    )
+def show(
+    status: NodeKernelHealthStatus,
+    notes: Sequence[str],
+    stream: TextIO,
+    now: datetime,
+    by_pod: Mapping[str, Sequence[Seen]] | None = None,
+) -> None:
+    """Write the report: health and what it means, findings, conditions, notes.
+
+    With *by_pod* the findings are shown by pod. Colours are for terminals only.
+    """
+    console = _console(stream)
     console.print(_headline(status))
-    if status.findings:
+    console.print(Text(summary.summary(status, now)))
+    if by_pod:
+        console.print(pods.table(by_pod))
+    elif status.findings and by_pod is None:
         console.print(_findings(status.findings))
     if status.truncated:
         console.print("There are more findings than are shown here.")
     console.print(_conditions(status))
     for note in notes:
         console.print(Text.assemble(("note: ", "magenta"), printable(note)))
+
+
+def renew(now: datetime, stream: TextIO) -> None:
+    """Begin another report of the same machine: in the place of the last one on a terminal."""
+    if stream.isatty():
+        _console(stream).clear()
+    stream.write(f"{now:%Y-%m-%d %H:%M:%S}Z  Ctrl-C ends\n")
+
+
+def _console(stream: TextIO) -> Console:
+    terminal = stream.isatty()
+    return Console(
+        file=stream,
+        width=None if terminal else _PIPED_WIDTH,
+        color_system="auto" if terminal else None,
+        highlight=False,
+        soft_wrap=False,
+    )
 
 
 def _headline(status: NodeKernelHealthStatus) -> Text:

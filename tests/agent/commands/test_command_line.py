@@ -134,7 +134,7 @@ def test_two_looks_at_a_recording_take_no_time(node: Node) -> None:
     node.has(leaks="a")
     chosen = thresholds.in_force(node.examiner.rounds.detectors, {})
 
-    outcome = scan.looked(node.examiner, chosen, Knowledge(), moments.now(), wait=False)
+    outcome = scan.looked(node.examiner, chosen, Knowledge(), moments.now(), wait=None)
 
     assert [f.reason for f in outcome.status.findings] == ["ThingLeaked"]
 

@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 def shown(outcome: Outcome, *notes: str, stream: io.StringIO | None = None) -> str:
     stream = stream or io.StringIO()
-    terminal.show(outcome.status, notes, stream)
+    terminal.show(outcome.status, notes, stream, outcome.round.moment.wall)
     return stream.getvalue()
 
 

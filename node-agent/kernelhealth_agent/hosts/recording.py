@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic_core import to_json
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import LARGEST, Descriptor, Folder, Probe, SocketHolder, Task
 from kernelhealth_agent.hosts.live import LiveHost
-from kernelhealth_agent.hosts.recorded import NAMESPACES, PROBES, recording
+from kernelhealth_agent.hosts.recorded import NAMESPACES, PROBES, RECORDING, recording
 from kernelhealth_agent.kernel import cni_excerpt, net_layout, netlink
+from kernelhealth_agent.kernel.masking import Recording
 from kernelhealth_agent.kernel.netlink import Request
+from kernelhealth_agent.moments import Moment
 
 
 class RecordingHost:
-    """Answers like *host*; ``write`` puts what was answered into a directory.
+    """Answers like *host*; ``recording`` returns what was answered, for ``recordings.write``.
 
     What was absent stays absent. What was forbidden or could not be understood cannot be taken
     down, so that it is absent in the recording.
@@ -27,6 +32,7 @@ class RecordingHost:
         self._links: dict[str, str] = {}
         self._listed: dict[str, list[str]] = {}
         self._segments: dict[str, dict[str, str]] = {}
+        self._protocols: dict[str, int] = {}
         parts = ("inodes", "nsids", "cookies", "sockets")
         self._namespaces: dict[str, dict[str, int]] = {part: {} for part in parts}
 
@@ -125,6 +131,7 @@ class RecordingHost:
         answer = self._host.dump(request, namespace)
         where = recording(request, None if namespace is None else self.inode(namespace))
         self._files[where] = "".join(f"{line}\n" for line in _messages(answer)).encode()
+        self._protocols[where] = request.protocol
         return answer
 
     def descriptors(self) -> list[Descriptor]:
@@ -154,37 +161,30 @@ class RecordingHost:
         """Ask the kernel to give back unused slabs of one cache."""
         self._host.shrink(cache)
 
-    def write(self, directory: Path) -> None:
-        """Write the recording; ``OSError`` where that is not possible."""
+    def recording(self, moment: Moment, memories: Mapping[str, Any]) -> Recording:
+        """Return all that was taken down, at *moment*, and what sources remembered then."""
         files = dict(self._files)
-        files[NAMESPACES] = (json.dumps(self._namespaces, indent=1, sort_keys=True) + "\n").encode()
+        files[NAMESPACES] = _json(self._namespaces)
+        said = {"wall": moment.wall, "uptime": moment.uptime, "memories": dict(memories)}
+        files[RECORDING] = to_json(said, indent=1) + b"\n"
         for path, segments in self._segments.items():
-            files[f"{path}.segments.json"] = f"{json.dumps(segments, indent=1)}\n".encode()
+            files[f"{path}.segments.json"] = _json(segments)
         names = [f"{path}/{name}" for path, every in self._listed.items() for name in every]
         known = {*files, *self._links, *self._listed}
         above = {str(parent) for path in (*known, *names) for parent in PurePosixPath(path).parents}
         for path in names:
             if path not in known | above:
                 files[path] = b""  # All that is known of it is its name.
-        directory.mkdir(parents=True, exist_ok=True)
-        for path in self._listed:
-            if _is_inside(path):
-                (directory / path).mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            if _is_inside(path) and path not in above and path not in self._links:
-                _place(directory / path).write_bytes(content)
-        for path, target in self._links.items():
-            if _is_inside(path) and path not in above:
-                _place(directory / path).symlink_to(target)
+        return Recording(
+            {path: content for path, content in files.items() if path not in above},
+            {path: target for path, target in self._links.items() if path not in above},
+            frozenset(self._listed),
+            self._protocols,
+        )
 
 
-def _place(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _is_inside(path: str) -> bool:
-    return ".." not in PurePosixPath(path).parts and not path.startswith("/")
+def _json(value: object) -> bytes:
+    return f"{json.dumps(value, indent=1, sort_keys=True)}\n".encode()
 
 
 def _messages(answer: bytes) -> Iterator[str]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kernelhealth_agent import moments
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.hosts.recording import RecordingHost
+from kernelhealth_agent.hosts.recordings import write
 from kernelhealth_agent.kernel import rtnetlink
 from kernelhealth_agent.main import main
 from kernelhealth_e2e.faults.namespace import sandbox
@@ -31,7 +33,7 @@ def test_a_captured_host_answers_as_the_live_one_did(tmp_path: Path) -> None:
         text, names = live.read("proc/sys/kernel/osrelease"), live.names("proc/sys/kernel/random")
         ids = live.links(f"proc/{pod.pid}/ns")
 
-        live.write(target)
+        write(live.recording(moments.now(), {}), target)
 
     recorded = RecordedHost(str(target))
     assert sorted(recorded.tasks(), key=str) == sorted(tasks, key=str)

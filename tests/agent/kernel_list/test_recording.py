@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernelhealth_agent import kernel_list
+from kernelhealth_agent import kernel_list, moments
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.hosts.recording import RecordingHost
+from kernelhealth_agent.hosts.recordings import write
 
 if TYPE_CHECKING:
     from .conftest import Kernel
@@ -24,7 +25,7 @@ def test_a_recording_of_the_list_has_what_was_read_of_it_and_no_more(
     recording = RecordingHost(LiveHost(str(kernel.root)))
 
     listed = kernel_list.read(recording)
-    recording.write(tmp_path / "recorded")
+    write(recording.recording(moments.now(), {}), tmp_path / "recorded")
 
     host = RecordedHost(str(tmp_path / "recorded"))
     assert kernel_list.read(host) == listed

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelhealth_agent import errors
+from kernelhealth_agent import errors, moments
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.hosts.recording import RecordingHost
+from kernelhealth_agent.hosts.recordings import write
 from kernelhealth_agent.kernel import cni_cache, cni_excerpt
 
 FILE = "var/lib/cni/results/pods-x-eth0"
@@ -39,7 +40,7 @@ def test_a_capture_has_no_secret_of_a_network_configuration(tmp_path: Path) -> N
     host = RecordingHost(LiveHost(str(tmp_path / "host")))
 
     read = host.read(FILE)
-    host.write(tmp_path / "recorded")
+    write(host.recording(moments.now(), {}), tmp_path / "recorded")
 
     recorded = (tmp_path / "recorded" / FILE).read_bytes()
     config = base64.b64decode(json.loads(recorded)["config"])

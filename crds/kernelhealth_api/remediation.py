@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+from kernelhealth_api.procedure import PatchNode, Procedure
 
 CORDONED_BY = "kernelhealth.io/cordoned-by"
 """Annotation of a Node that names the NodeRemediation by which it was cordoned."""
@@ -30,20 +32,6 @@ class Permission:
     group: str
     resource: str
     verbs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PatchNode:
-    """A merge patch of one Node, refused by the server unless it is still at *resource_version*.
-
-    *owned*: it is applied instead (server-side apply), so that the server remembers from then on
-    whose each of its fields is. Nothing else may be applied to Nodes: it would give those up.
-    """
-
-    name: str
-    resource_version: str
-    body: Mapping[str, Any]
-    owned: bool = False
 
 
 Action = PatchNode
@@ -79,15 +67,24 @@ def _no_trace(target: Target, owner: str) -> bool:  # noqa: ARG001
     return False
 
 
+def _always(target: Target, owner: str) -> bool:  # noqa: ARG001
+    return True
+
+
+def _no_change(target: Target, owner: str, settings: Any = None) -> tuple[Action, ...]:  # noqa: ARG001
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Remediation(Generic[T]):
-    """One thing that can be done about a finding.
+    """One thing that can be done about a finding: a mark that the node bears, or a procedure.
 
     *apply* and *revert* yield what is still missing, so that either can be repeated at any time:
     nothing to yield means that it is done. *done* says whether the node is in the wanted state,
     by whomever: once it was and no longer is, a person decided otherwise. *applied* says whether
     the node carries the owner's mark, so that what was done is known even if writing it down
-    failed. *did* and *undid* are the reasons of the Events that tell about it.
+    failed. *did* and *undid* are the reasons of the Events that tell about it. A *procedure* is
+    gone through instead of *apply*; what it leaves on the node *revert* takes back in the end.
     """
 
     name: str
@@ -95,9 +92,10 @@ class Remediation(Generic[T]):
     disruption: DisruptionLevel
     settings: type[T]
     needs: tuple[Permission, ...]
-    apply: Callable[[Target, str, T], Iterable[Action]]
-    revert: Callable[[Target, str], Iterable[Action]]
-    done: Callable[[Target, str], bool]
+    apply: Callable[[Target, str, T], Iterable[Action]] = _no_change
+    revert: Callable[[Target, str], Iterable[Action]] = _no_change
+    done: Callable[[Target, str], bool] = _always
     applied: Callable[[Target, str], bool] = _no_trace
     did: str = "RemediationApplied"
     undid: str = "RemediationReverted"
+    procedure: Procedure[T] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,6 +86,16 @@ class Answers:
             raise _unreadable(kinds.REMEDIATIONS, name, error) from error
         self.fleet.put_treatment(one)
         return one
+
+    async def bodies(self, paths: Iterable[str]) -> dict[str, Json | None]:
+        """What is to be found at those paths now, None where there is nothing."""
+        found: dict[str, Json | None] = {}
+        for path in paths:
+            try:
+                found[path] = await self.session.request("GET", path)
+            except NotFound:
+                found[path] = None
+        return found
 
     def fold_node(self, body: Json) -> NodeView:
         """Takes in a Node that was answered to a read or a write."""

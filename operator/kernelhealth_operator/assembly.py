@@ -19,6 +19,7 @@ from kernelhealth_operator.cluster.leadership import Leadership
 from kernelhealth_operator.cluster.lease import LeaseLock, LeaseTiming
 from kernelhealth_operator.cluster.session import ApiSession
 from kernelhealth_operator.cluster.watch import NarrowWatch
+from kernelhealth_operator.effects import Effects
 from kernelhealth_operator.events import Announcer, TokenBucket
 from kernelhealth_operator.executor import DryRun, Executor
 from kernelhealth_operator.feeds import Feeds
@@ -54,7 +55,11 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     policies = Policies(fleet, standings, writes, known.catalogue, clock, period)
     announcer = _announcer(settings, writes, clock)
     answers = Answers(session, fleet, policies)
-    executing = DryRun() if settings.dry_run else Executor(writes, answers, announcer)
+    executing = (
+        DryRun()
+        if settings.dry_run
+        else Executor(writes, answers, announcer, Effects(writes, answers, fleet))
+    )
     watches: Mapping[str, Heard] = {"Node": nodes, "NodeKernelHealth": healths}
     unheard = partial(probes.unheard, watches, clock.seconds)
     care = Care(fleet, answers, executing, actions, clock, agenda.add, unheard)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kernelhealth_api.remediation import CORDONED_BY, Remediation
@@ -12,7 +12,7 @@ from kernelhealth_operator import executor, gather
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.policy.decide import decide
-from kernelhealth_operator.policy.decision import ChangeNode, Decision
+from kernelhealth_operator.policy.decision import ChangeNode, Decision, Do
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Care:
         """
         missing = await self._owner_missing(name)
         decision = self._decide(name, gather.Said(missing))
-        if decision.steps:
+        if decision.steps or decision.reads:
             async with self._room:
                 decision = await self._act(name, owner_missing=missing)
         return decision
@@ -54,7 +54,10 @@ class Care:
             return Decision()
         said = gather.Said(owner_missing, node.taken_over, self.unheard())
         decision, standing = self._decide(name, said), self.fleet.standing(name)
-        changes = any(isinstance(step, ChangeNode) for step in decision.steps)
+        if decision.reads:
+            said = replace(said, read=await self.answers.bodies(decision.reads))
+            decision, standing = self._decide(name, said), self.fleet.standing(name)
+        changes = any(isinstance(step, ChangeNode | Do) for step in decision.steps)
         if changes and standing is not None and standing.policy is not None:
             # Somebody may have paused it while its watch was dead.
             await self.answers.policy(standing.policy)

@@ -12,11 +12,13 @@ from pydantic import BaseModel
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationStatus
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.cluster.errors import Conflict, NotFound
+from kernelhealth_operator.effects import Effects
 from kernelhealth_operator.events import Announcer, Notice
 from kernelhealth_operator.policy.decision import (
     Announce,
     ChangeNode,
     Decision,
+    Do,
     OpenRemediation,
     SetStatus,
     Step,
@@ -48,6 +50,7 @@ class Executor:
     writes: Writes
     answers: Answers
     announcer: Announcer
+    effects: Effects
 
     async def execute(self, node: Subject, decision: Decision, now: datetime) -> bool:
         """Carries out the steps; raises ``ApiError`` and ``NotLeader``.
@@ -81,6 +84,8 @@ class Executor:
                 body = {**action.body, "metadata": metadata}
                 write = self.writes.owned_node if action.owned else self.writes.node
                 self.answers.fold_node(await write(action.name, body))
+            case Do(_, effect):
+                await self.effects.carry_out(node.name, effect)
             case Announce(kind, reason, message):
                 notice = Notice(node.name, node.uid, kind, reason, message)
                 await self.announcer.say(notice, now)

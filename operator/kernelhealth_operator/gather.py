@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from kernelhealth_operator.fleet import Fleet
 from kernelhealth_operator.headcount import Standing
@@ -16,11 +18,13 @@ class Said:
 
     *owner_missing*: the treatment named by the cordon does not exist. *taken_over*: somebody else
     made the Node unschedulable since we did. *unheard*: kinds whose watch says nothing any more.
+    *read*: bodies by path, None for what does not exist.
     """
 
     owner_missing: bool = False
     taken_over: bool = False
     unheard: tuple[str, ...] = ()
+    read: Mapping[str, Any] | None = None
 
 
 def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Situation:
@@ -39,4 +43,5 @@ def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Si
         matched_since=standing.matched_since,
         owner_missing=said.owner_missing,
         unheard=said.unheard,
+        read=said.read,
     )

@@ -15,6 +15,7 @@ from kernelhealth_api.v1alpha1.nodekernelhealth import (
     NodeKernelHealthSpec,
     RemediationState,
 )
+from kernelhealth_api.v1alpha1.request import RequestStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class HealthView:
     boot_id: str | None
     stamp: datetime | None
     remediation: RemediationState | None
+    request: RequestStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def health_view(model: HealthModel) -> HealthView:
         boot_id=status.boot_id,
         stamp=status.last_report_time,
         remediation=status.remediation,
+        request=status.request,
     )
 
 

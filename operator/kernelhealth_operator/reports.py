@@ -27,6 +27,7 @@ def node_of_view(view: NodeView) -> Node:
         created=view.created or _EPOCH,
         unschedulable=view.unschedulable,
         ready=ready is not None and ready.status == "True",
+        annotations=view.annotations,
         cordon_owner=view.annotations.get(CORDONED_BY) or None,
         boot_id=view.boot_id or None,
         deleting=view.deleted is not None,
@@ -57,4 +58,5 @@ def report_of(
         silent=silent,
         reported_at=reported_at,
         unmeasured=frozenset().union(*unmeasured),
+        request=view.request,
     )

@@ -88,6 +88,8 @@ class Round:
         if upkeep.outdated(view, health, wanted):
             body = await self.writes.health(view.name, view.uid, upkeep.wire(wanted))
             self.answers.fold_health(body)
+        if health is not None and upkeep.forgotten(health, self.fleet.open_treatment(view.name)):
+            self.answers.fold_health(await self.writes.request(view.name, health.uid, None))
 
     async def _status(self, name: str, decision: Decision) -> None:
         health, standing = self.fleet.healths.get(name), self.fleet.standing(name)

@@ -41,7 +41,20 @@ def foreign(node: NodeView, health: HealthView | None) -> bool:
 
 def outdated(node: NodeView, health: HealthView | None, wanted: NodeKernelHealthSpec) -> bool:
     """Whether the object must be created, adopted, or given another spec."""
-    return health is None or health.owner_uid != node.uid or health.spec != wanted
+    if health is None or health.owner_uid != node.uid:
+        return True
+    # What the agent is asked for is written by itself, and kept current by itself.
+    return health.spec.model_copy(update={"request": None}) != wanted
+
+
+def forgotten(health: HealthView | None, treatment: Treatment | None) -> bool:
+    """Whether the agent is asked for something that no open treatment waits for any more."""
+    if health is None or health.spec.request is None:
+        return False
+    if treatment is None or treatment.status.phase.final:
+        return True
+    asked = (rung.requests for rung in treatment.status.rungs if rung.state == "Running")
+    return not any(health.spec.request.id in requests[-1:] for requests in asked)
 
 
 def remediation(treatment: Treatment | None, decision: Decision) -> RemediationState | None:

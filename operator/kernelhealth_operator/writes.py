@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernelhealth_api.v1alpha1 import API_VERSION
-from kernelhealth_api.v1alpha1.nodekernelhealth import OPERATOR
+from kernelhealth_api.v1alpha1.nodekernelhealth import OPERATOR, REQUESTER
 from kernelhealth_operator.cluster.call import (
     APPLY_PATCH,
     JSON,
@@ -67,7 +67,7 @@ class Writes:
 
     async def node(self, name: str, body: Mapping[str, Any]) -> Json:
         """Merges *body*, which carries its resourceVersion, into a Node."""
-        return await self._send("node", "PATCH", f"{NODES}/{name}", body, MERGE_PATCH)
+        return await self.send("node", "PATCH", f"{NODES}/{name}", body, MERGE_PATCH)
 
     async def owned_node(self, name: str, body: Mapping[str, Any]) -> Json:
         """Applies *body*, which carries its resourceVersion, to a Node, as the operator's own."""
@@ -85,7 +85,7 @@ class Writes:
     async def node_status(self, name: str, body: Mapping[str, Any]) -> Json:
         """Merges *body* into a Node and its status, conditions by their type."""
         path = f"{NODES}/{name}/status"
-        return await self._send("node status", "PATCH", path, body, STRATEGIC_PATCH)
+        return await self.send("node status", "PATCH", path, body, STRATEGIC_PATCH)
 
     async def create_remediation(self, name: str, spec: Mapping[str, Any]) -> Json:
         """Creates a NodeRemediation; ``Conflict`` when there is one of that name."""
@@ -95,7 +95,7 @@ class Writes:
             "metadata": {"name": name},
             "spec": spec,
         }
-        return await self._send("remediation", "POST", REMEDIATIONS, body, JSON)
+        return await self.send("remediation", "POST", REMEDIATIONS, body, JSON)
 
     async def remediation_status(
         self, name: str, resource_version: str, status: Mapping[str, Any]
@@ -103,7 +103,7 @@ class Writes:
         """Replaces the fields in *status* (None removes one) if still at *resource_version*."""
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = f"{REMEDIATIONS}/{name}/status"
-        return await self._send("remediation status", "PATCH", path, body, MERGE_PATCH)
+        return await self.send("remediation status", "PATCH", path, body, MERGE_PATCH)
 
     async def delete_remediation(self, name: str, resource_version: str) -> None:
         """Deletes a NodeRemediation if still at *resource_version*."""
@@ -112,7 +112,7 @@ class Writes:
             "kind": "DeleteOptions",
             "preconditions": {"resourceVersion": resource_version},
         }
-        await self._send("remediation deletion", "DELETE", f"{REMEDIATIONS}/{name}", body, JSON)
+        await self.send("remediation deletion", "DELETE", f"{REMEDIATIONS}/{name}", body, JSON)
 
     async def policy_status(
         self, name: str, resource_version: str, status: Mapping[str, Any]
@@ -120,19 +120,33 @@ class Writes:
         """Replaces the fields in *status* (None removes one) if still at *resource_version*."""
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = f"{POLICIES}/{name}/status"
-        return await self._send("policy status", "PATCH", path, body, MERGE_PATCH)
+        return await self.send("policy status", "PATCH", path, body, MERGE_PATCH)
 
     async def event(self, body: Mapping[str, Any]) -> Json:
         """Raises an Event; it is tried once, since nothing rests on it."""
-        return await self._send("event", "POST", EVENTS, body, JSON, _ONCE)
+        return await self.send("event", "POST", EVENTS, body, JSON, _ONCE)
 
     async def event_series(self, name: str, series: Mapping[str, Any]) -> Json:
         """Counts a repeated Event."""
         path, body = f"{EVENTS}/{name}", {"series": series}
-        return await self._send("event", "PATCH", path, body, MERGE_PATCH, _ONCE)
+        return await self.send("event", "PATCH", path, body, MERGE_PATCH, _ONCE)
+
+    async def request(self, name: str, uid: str, request: Mapping[str, Any] | None) -> Json:
+        """Applies what the agent is asked to do; None takes it back.
+
+        With the *uid* the apply never creates an object that was deleted meanwhile.
+        """
+        content = {} if request is None else {"request": request}
+        metadata = {"name": name, "uid": uid}
+        return await self._apply(f"{HEALTHS}/{name}", "spec", metadata, content, REQUESTER)
 
     async def _apply(
-        self, path: str, part: str, metadata: Mapping[str, Any], content: Mapping[str, Any]
+        self,
+        path: str,
+        part: str,
+        metadata: Mapping[str, Any],
+        content: Mapping[str, Any],
+        manager: str = OPERATOR,
     ) -> Json:
         body: dict[str, Any] = {
             "apiVersion": API_VERSION,
@@ -149,12 +163,12 @@ class Writes:
             path,
             body=body,
             content_type=APPLY_PATCH,
-            field_manager=OPERATOR,
+            field_manager=manager,
             force=True,
             guard=self._fence,
         )
 
-    async def _send(  # noqa: PLR0913, PLR0917 - what a request is made of
+    async def send(  # noqa: PLR0913, PLR0917 - what a request is made of
         self,
         what: str,
         method: str,
@@ -163,6 +177,7 @@ class Writes:
         content_type: str,
         patience: Patience | None = None,
     ) -> Json:
+        """Sends one write; *what* is how it is counted."""
         self._note(what)
         return await self._session.request(
             method,

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from kernelhealth_api.v1alpha1.finding import Finding
+from kernelhealth_api.v1alpha1.request import HostRequest, RequestStatus
 from kernelhealth_api.v1alpha1.resource import MAP_BY_TYPE, Condition, Resource, Timestamp
 
 MOST_FINDINGS = 16
@@ -19,6 +20,8 @@ AGENT = "kernelhealth-agent"
 """Field manager of what the agent measures."""
 OPERATOR = "kernelhealth-operator"
 """Field manager of the spec, of ``status.remediation``, and of a silent agent's conditions."""
+REQUESTER = "kernelhealth-operator-request"
+"""Field manager of ``spec.request``, so that asking and keeping the rest current never collide."""
 
 
 class Health(enum.StrEnum):
@@ -47,6 +50,9 @@ class NodeKernelHealthSpec(Resource):
     detectors: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Thresholds in force that differ from the defaults, by detector.",
+    )
+    request: HostRequest | None = Field(
+        None, description="What the agent is asked to do on the host; absent: nothing."
     )
 
 
@@ -83,6 +89,9 @@ class NodeKernelHealthStatus(Resource):
     )
     last_report_time: Timestamp | None = Field(
         None, description="When the agent last wrote, by the node's clock."
+    )
+    request: RequestStatus | None = Field(
+        None, description="What the agent made of the last request of this boot."
     )
     remediation: RemediationState | None = Field(
         None, description="The treatment under way, if any."

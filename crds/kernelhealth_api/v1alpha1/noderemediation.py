@@ -67,11 +67,14 @@ class RungState(Resource):
 
     action: str = Field(description="The action.")
     state: str = Field(
-        description="Pending, Done, Reverting, Reverted, Failed, or Overruled by a person."
+        description="Pending, Running, Done, Failed, Reverting, Reverted, or Overruled by a person."
     )
     started_at: Timestamp | None = Field(None, description="When it was begun.")
     finished_at: Timestamp | None = Field(None, description="When it was done or given up.")
     message: str = Field("", description="What was done, or what stood against it.")
+    requests: tuple[str, ...] = Field(
+        (), description="Ids of what the agent was asked for, in order.", max_length=16
+    )
 
 
 class NodeRemediationStatus(Resource):

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from pydantic import ValidationError
-
-from kernelhealth_api.remediation import PatchNode, Remediation, Settings
+from kernelhealth_api.procedure import PatchNode
 from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy import guards
+from kernelhealth_operator.policy import ending, guards, rungs
 from kernelhealth_operator.policy.case import DONE, PENDING, Case
 from kernelhealth_operator.policy.decision import (
     Announce,
@@ -26,48 +21,36 @@ from kernelhealth_operator.policy.target import confirm, target_of
 Verdicts = tuple[Verdict, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A remediation and its validated settings."""
-
-    remediation: Remediation[Any]
-    settings: Settings
-
-
 def act(case: Case, verdicts: Verdicts) -> Decision:
-    """Take the first action that was not taken yet, or say why not."""
-    index = next((i for i, rung in enumerate(case.status.rungs) if rung.state == PENDING), None)
+    """Take the next step of the first action that is not over, or say why not."""
+    if (wait := rungs.settling(case)) is not None:
+        return hold(case, (*verdicts, wait), wait)
+    index = rungs.current(case)
+    if index is None and rungs.exhausted(case):
+        return ending.give_up(case, verdicts)
     if index is None or not case.own:
         # What is left belongs to other rules: this one's actions were not meant for it.
         no = remaining(case)
         return hold(case, (*verdicts, no), no)
     verdicts += guards.ask(case.situation, guards.ACTING)
-    if objection := guards.objection(verdicts):
+    objection = guards.objection(verdicts) or rungs.prepared(case, index)
+    if objection:
+        verdicts = verdicts if objection in verdicts else (*verdicts, objection)
         return hold(case, verdicts, objection, _waiting_phase(case, objection))
-    plan = _prepared(case, index)
-    if isinstance(plan, Verdict):
-        return hold(case, (*verdicts, plan), plan, _waiting_phase(case, plan))
-    target = target_of(case.situation.node)
-    changes = plan.remediation.apply(target, case.treatment.name, plan.settings)
+    if rungs.procedure_at(case, index) is not None:
+        return rungs.take(case, index, verdicts)
+    return _mark(case, index, verdicts)
+
+
+def _mark(case: Case, index: int, verdicts: Verdicts) -> Decision:
+    ((name, given),) = case.treatment.spec.plan[index].items()
+    remediation = case.remediations[name]
+    target, settings = target_of(case.situation.node), remediation.settings.model_validate(given)
     # One change at a time: the next is made from how the node is afterwards.
-    change = next(iter(changes), None)
+    change = next(iter(remediation.apply(target, case.treatment.name, settings)), None)
     if change is None:
         return Decision(_adopt(case, index), verdicts)
-    return Decision(_begin(case, index, change, plan.remediation.did), verdicts)
-
-
-def _prepared(case: Case, index: int) -> Plan | Verdict:
-    """Return the remediation at *index* of the plan with its settings, or why there is none."""
-    ((name, given),) = case.treatment.spec.plan[index].items()
-    remediation = case.remediations.get(name)
-    if remediation is None:
-        what = f"this operator knows no action {name}: does a newer one run beside it?"
-        return Verdict.no("plan_known", "UnknownAction", what)
-    try:
-        return Plan(remediation, remediation.settings.model_validate(given))
-    except ValidationError as error:
-        what = f"the parameters of {name} are refused: {error.errors()[0]['msg']}"
-        return Verdict.no("plan_known", "UnknownAction", what)
+    return Decision(_begin(case, index, change, remediation.did), verdicts)
 
 
 def _waiting_phase(case: Case, no: Verdict) -> Phase:
@@ -105,11 +88,11 @@ def _adopt(case: Case, index: int) -> tuple[Step, ...]:
 
 def _running(case: Case, index: int, state: str, message: str) -> SetStatus:
     now = case.situation.now
-    rungs = list(case.status.rungs)
-    rungs[index] = rungs[index].model_copy(
+    every = list(case.status.rungs)
+    every[index] = every[index].model_copy(
         update={
             "state": state,
-            "started_at": rungs[index].started_at or now,
+            "started_at": every[index].started_at or now,
             "finished_at": now if state == DONE else None,
             "message": message,
         }
@@ -117,7 +100,7 @@ def _running(case: Case, index: int, state: str, message: str) -> SetStatus:
     return case.write(
         phase=Phase.RUNNING,
         started_at=case.status.started_at or now,
-        rungs=tuple(rungs),
+        rungs=tuple(every),
         waiting_for=None,
         message="",
     )

@@ -16,6 +16,10 @@ from kernelhealth_operator.policy.situation import Situation, Treatment
 
 PENDING = "Pending"
 """State of an action that was not taken yet."""
+RUNNING = "Running"
+"""State of an action that takes its time and has begun."""
+FAILED = "Failed"
+"""State of an action that was given up: it could not be done, or took too long."""
 DONE = "Done"
 """State of an action that was taken."""
 REVERTING = "Reverting"
@@ -68,16 +72,25 @@ class Case:
                 if remediation := self.remediations.get(action):
                     yield index, remediation
 
+    def marks(self) -> Iterator[tuple[int, Remediation[Any]]]:
+        """Yield those of ``known`` that are marks of the node, and no procedures."""
+        return (each for each in self.known() if each[1].procedure is None)
+
     def having(self, state: str) -> bool:
         """Whether an action of the plan is in *state*."""
         return any(rung.state == state for rung in self.status.rungs)
 
     def changed(self, before: str, after: str) -> tuple[RungState, ...]:
-        """Return the actions of the plan, with those in state *before* now in *after*."""
+        """Return the actions of the plan, with those in state *before* now in *after*.
+
+        Only marks that the node bears can be taken back or overruled; what was gone through stays
+        done.
+        """
         update = {"state": after, "finished_at": self.situation.now}
+        lasting = {i for i, each in self.known() if each.procedure is not None}
         return tuple(
-            rung.model_copy(update=update) if rung.state == before else rung
-            for rung in self.status.rungs
+            rung.model_copy(update=update) if rung.state == before and i not in lasting else rung
+            for i, rung in enumerate(self.status.rungs)
         )
 
     def write(self, **changes: object) -> SetStatus:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from kernelhealth_api.remediation import PatchNode
+from kernelhealth_api.procedure import Effect, PatchNode
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
 
 
@@ -83,6 +83,14 @@ class ChangeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Do:
+    """Do one thing about the Node *name* that is no change of the Node itself."""
+
+    name: str
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Raise an Event on the Node."""
 
@@ -91,7 +99,7 @@ class Announce:
     message: str
 
 
-Step = OpenRemediation | SetStatus | ChangeNode | Announce
+Step = OpenRemediation | SetStatus | ChangeNode | Do | Announce
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +107,12 @@ class Decision:
     """What to do now, the verdicts that led there, and what is waited for if anything.
 
     *verdicts* end with the first check that was not ok, if one was not. *waiting_for* reads
-    ``Reason: explanation``. *due* is when to decide again though nothing has changed.
+    ``Reason: explanation``. *due* is when to decide again though nothing has changed. *reads* are
+    paths that must be read live before it can be decided at all.
     """
 
     steps: tuple[Step, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     waiting_for: str | None = None
     due: datetime | None = None
+    reads: tuple[str, ...] = ()

@@ -76,6 +76,25 @@ def close(case: Case, phase: Phase, message: str) -> Decision:
     return Decision((confirm(case.situation.node), final, told))
 
 
+def give_up(case: Case, verdicts: tuple[Verdict, ...]) -> Decision:
+    """Return the steps that end a treatment whose every action was taken in vain.
+
+    What marks the node bears stay on it: nobody shall run pods on a node that is known to be sick.
+    """
+    reasons = ", ".join(dict.fromkeys(found.reason for found in case.findings))
+    tried = ", ".join(rung.action for rung in case.status.rungs)
+    what = f"{reasons} is still there after {tried}: a person has to look at the node"
+    no = Verdict.no("cured", "Ineffective", what)
+    final = case.write(
+        phase=Phase.INEFFECTIVE,
+        message=str(no),
+        waiting_for=None,
+        finished_at=case.situation.now,
+    )
+    told = Announce("Warning", "RemediationIneffective", what)
+    return Decision((confirm(case.situation.node), final, told), (*verdicts, no))
+
+
 def overrule(case: Case, verdict: Verdict) -> Decision:
     """Return the steps that end the treatment because a person undid what it had done.
 

@@ -94,6 +94,14 @@ def _waiting_for(situation: Situation, no: Verdict) -> str | None:
     return None if observing else str(no)
 
 
+def _still_sick(situation: Situation) -> bool:
+    """Whether a node that nothing helped is as it was, or nobody can tell that it is not."""
+    policy, report = situation.policy, situation.report
+    if policy is None or report is None or not checks.report_current(situation).ok:
+        return True
+    return bool(match.unresolved(policy, report))
+
+
 def _tidy(
     situation: Situation, owner: str, remediations: Mapping[str, Remediation[Any]]
 ) -> Decision:
@@ -104,7 +112,11 @@ def _tidy(
     ours either way, and nobody else would end it. That the owner is merely absent from a cache is
     not enough.
     """
-    ended = situation.owner_missing or any(each.name == owner for each in situation.recent)
+    last = next((each for each in situation.recent if each.name == owner), None)
+    if last is not None and last.status.phase is Phase.INEFFECTIVE and _still_sick(situation):
+        verdict = checks.no_leftover(situation)
+        return Decision((), (verdict,), f"Ineffective: {last.status.message}")
+    ended = situation.owner_missing or last is not None
     verdicts = guards.ask(situation, guards.TIDYING)
     target = target_of(situation.node)
     if ended and not guards.objection(verdicts):

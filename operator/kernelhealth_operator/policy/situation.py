@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
+from kernelhealth_api.v1alpha1.request import RequestStatus
 
 IGNORE = "kernelhealth.io/ignore"
 """Label of a Node that nothing shall be done to; it counts when its value is ``true``."""
@@ -33,6 +35,7 @@ class Node:
     created: datetime
     unschedulable: bool
     ready: bool
+    annotations: Mapping[str, str] = field(default_factory=dict)
     cordon_owner: str | None = None
     boot_id: str | None = None
     deleting: bool = False
@@ -62,7 +65,7 @@ class Report:
     everything else here old news. *reported_at* is when the report arrived, by that same clock.
     *unmeasured* are the reasons whose condition is Unknown although the node has what they are
     about (any reason of the condition but ``NotAvailable``): that they are not among the findings
-    proves nothing.
+    proves nothing. *request* is what the agent made of the last thing it was asked for.
     """
 
     health: Health
@@ -71,6 +74,7 @@ class Report:
     silent: bool
     reported_at: datetime
     unmeasured: frozenset[str] = frozenset()
+    request: RequestStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,8 @@ class Situation:
     since when it has done so without a break, by the operator's clock. *owner_missing* is true
     only if the API server itself answered that the NodeRemediation named by the cordon annotation
     does not exist; a cache that does not have it proves nothing. *unheard* names the kinds whose
-    watch has been quiet for too long, so that *others* may be old news.
+    watch has been quiet for too long, so that *others* may be old news. *read* has the bodies that
+    a decision asked to be read live, by path; None for what does not exist.
     """
 
     now: datetime
@@ -143,3 +148,4 @@ class Situation:
     matched_since: Mapping[str, datetime] = field(default_factory=dict)
     owner_missing: bool = False
     unheard: tuple[str, ...] = ()
+    read: Mapping[str, Any] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kernelhealth_api.remediation import CORDONED_BY, PatchNode, Target
+from kernelhealth_api.procedure import PatchNode
+from kernelhealth_api.remediation import CORDONED_BY, Target
 from kernelhealth_operator.policy.decision import ChangeNode
 from kernelhealth_operator.policy.situation import Node
 

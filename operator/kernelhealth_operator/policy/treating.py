@@ -12,8 +12,17 @@ from collections.abc import Callable
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import Mode
 from kernelhealth_api.v1alpha1.noderemediation import Decision as Said
 from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy import checks, ending, guards, healing, holding, match, opening
-from kernelhealth_operator.policy.case import DONE, PENDING, REVERTING, Case
+from kernelhealth_operator.policy import (
+    checks,
+    ending,
+    guards,
+    healing,
+    holding,
+    match,
+    opening,
+    rungs,
+)
+from kernelhealth_operator.policy.case import DONE, PENDING, REVERTING, RUNNING, Case
 from kernelhealth_operator.policy.decision import Decision, Verdict
 from kernelhealth_operator.policy.tally import under_way
 from kernelhealth_operator.policy.target import confirm, target_of
@@ -49,19 +58,19 @@ def _unwritten(case: Case) -> Decision | None:
 def _unrecorded(case: Case) -> Decision | None:
     # The node was changed, but that was not written: a lost reply, or a crash in between.
     target = target_of(case.situation.node)
-    rungs = list(case.status.rungs)
-    for index, remediation in case.known():
-        rung = rungs[index]
+    every = list(case.status.rungs)
+    for index, remediation in case.marks():
+        rung = every[index]
         if rung.state == PENDING and remediation.applied(target, case.treatment.name):
-            rungs[index] = rung.model_copy(
+            every[index] = rung.model_copy(
                 update={"state": DONE, "finished_at": case.situation.now, "message": ""}
             )
-    if tuple(rungs) == case.status.rungs:
+    if tuple(every) == case.status.rungs:
         return None
     phase = case.status.phase if under_way(case.treatment) else Phase.RUNNING
     # The mark may be older than it looks: the name of a treatment that was deleted is given again.
     sure = confirm(case.situation.node)
-    return Decision((sure, case.write(rungs=tuple(rungs), phase=phase)))
+    return Decision((sure, case.write(rungs=tuple(every), phase=phase)))
 
 
 def _given_back(case: Case) -> Decision | None:
@@ -77,7 +86,7 @@ def _given_back(case: Case) -> Decision | None:
 
 def _overruled(case: Case) -> Decision | None:
     target = target_of(case.situation.node)
-    for index, remediation in case.known():
+    for index, remediation in case.marks():
         state = case.status.rungs[index].state
         if state not in {DONE, REVERTING} or remediation.done(target, case.treatment.name):
             continue
@@ -129,7 +138,20 @@ def _no_longer_wanted(case: Case) -> Verdict | None:
 def _held(case: Case) -> Decision | None:
     verdicts = guards.ask(case.situation, guards.HOLDING)
     no = guards.objection(verdicts)
-    return holding.hold(case, verdicts, no) if no else None
+    if no is None:
+        return None
+    index = rungs.current(case)
+    procedure = rungs.procedure_at(case, index)
+    if (
+        index is not None
+        and procedure is not None
+        and procedure.endures
+        and case.status.rungs[index].state == RUNNING
+        and no.check in {"report_current", "measured"}
+    ):
+        # That the node is mute for a while is part of what is done to it.
+        return rungs.take(case, index, verdicts)
+    return holding.hold(case, verdicts, no)
 
 
 STAGES: tuple[Stage, ...] = (

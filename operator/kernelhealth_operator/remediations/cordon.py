@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kernelhealth_api.procedure import PatchNode
 from kernelhealth_api.remediation import (
     CORDONED_BY,
     DisruptionLevel,
-    PatchNode,
     Permission,
     Remediation,
     Settings,

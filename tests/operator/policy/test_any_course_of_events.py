@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kernelhealth_api import registry
-from kernelhealth_api.remediation import CORDONED_BY, PatchNode, Remediation
+from kernelhealth_api.procedure import PatchNode
+from kernelhealth_api.remediation import CORDONED_BY, Remediation
 from kernelhealth_api.v1alpha1.finding import Finding, Severity
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     Disruption,

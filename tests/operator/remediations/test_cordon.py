@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelhealth_api import registry
-from kernelhealth_api.remediation import CORDONED_BY, PatchNode, Remediation, Target
+from kernelhealth_api.procedure import PatchNode
+from kernelhealth_api.remediation import CORDONED_BY, Remediation, Target
 from kernelhealth_operator import remediations
 from kernelhealth_operator.remediations.cordon import REMEDIATION, Cordon
 

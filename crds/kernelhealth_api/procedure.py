@@ -1,0 +1,180 @@
+"""Remediations that take their time: drain, reboot, what an agent is asked to do.
+
+A procedure is asked again and again how to go on, with all that is known of the node at that
+moment, and answers with one of four words. It keeps nothing between the questions, so that the
+operator can be stopped at any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from kernelhealth_api.v1alpha1.finding import Finding
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
+from kernelhealth_api.v1alpha1.noderemediation import RungState
+from kernelhealth_api.v1alpha1.request import HostRequest, RequestStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PatchNode:
+    """A merge patch of one Node, refused by the server unless it is still at *resource_version*.
+
+    *owned*: it is applied instead (server-side apply), so that the server remembers from then on
+    whose each of its fields is. Nothing else may be applied to Nodes: it would give those up.
+    """
+
+    name: str
+    resource_version: str
+    body: Mapping[str, Any]
+    owned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgent:
+    """Ask the agent of the node for one thing; sent again as it is, it changes nothing."""
+
+    request: HostRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Ask the Eviction API for one pod, of that UID and no other; a PDB may say no, for now."""
+
+    namespace: str
+    name: str
+    uid: str
+    grace_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete one pod, of that UID and no other, whatever a PDB says."""
+
+    namespace: str
+    name: str
+    uid: str
+    grace_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create an object of another project below *path*; that it is there already is fine."""
+
+    path: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Merge *body*, which carries its resourceVersion, into the object at *path*."""
+
+    path: str
+    body: Mapping[str, Any]
+
+
+Effect = PatchNode | AskAgent | Evict | DeletePod | Create | Merge
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """All that the next step of a procedure depends on.
+
+    *owner* is the NodeRemediation, *rung* how far this action has come, *number* its place in the
+    plan. *boot_id* is of the running node, *boot_at_start* of when the incident began,
+    *report_boot_id* of the agent's last report, None while it is silent. *findings* are those that
+    are treated, *answer* what the agent said of its last request. *read* has the bodies of what
+    ``reads`` asked for, None for what does not exist.
+    """
+
+    now: datetime
+    name: str
+    uid: str
+    resource_version: str
+    owner: str
+    number: int
+    rung: RungState
+    policy: KernelHealthPolicySpec
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    ready: bool = True
+    boot_id: str | None = None
+    boot_at_start: str | None = None
+    report_boot_id: str | None = None
+    findings: tuple[Finding, ...] = ()
+    answer: RequestStatus | None = None
+    read: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def request_id(self) -> str:
+        """The id under which this action asks the agent first; further ones add to it."""
+        return f"{self.owner}-{self.number}"
+
+    @property
+    def cures(self) -> tuple[str, ...]:
+        """The cures that the findings name, mildest first, each once."""
+        return tuple(dict.fromkeys(cure for found in self.findings for cure in found.cures))
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Do this now, and ask again when it is done, or at *retry_at*; *message* says what it is."""
+
+    effects: tuple[Effect, ...]
+    message: str
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Wait, for the *reason* in one word and *message* as a sentence."""
+
+    reason: str
+    message: str
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """It is done; whether it helped is for the findings to say."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """It cannot be done, or took too long: the next rung follows at once."""
+
+    message: str
+
+
+Progress = Proceed | Await | Finished | GaveUp
+
+
+def _nothing(patient: Patient, settings: Any) -> tuple[str, ...]:  # noqa: ARG001
+    return ()
+
+
+def _at_once(settings: Any) -> timedelta:  # noqa: ARG001
+    return timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure(Generic[T]):
+    """How an action goes on, step by step.
+
+    *reads* names the paths at the API server that are to be read live before each step. *settle* is
+    for how long the findings may still be there before the next rung follows. Who *endures* goes on
+    while the agent is silent or has not measured: a reboot does. *heals*: when all such actions of
+    a plan are done and the findings stay, the treatment was in vain.
+    """
+
+    advance: Callable[[Patient, T], Progress]
+    reads: Callable[[Patient, T], tuple[str, ...]] = _nothing
+    settle: Callable[[T], timedelta] = _at_once
+    endures: bool = False
+    heals: bool = True

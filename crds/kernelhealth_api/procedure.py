@@ -87,8 +87,8 @@ class Patient:
     *owner* is the NodeRemediation, *rung* how far this action has come, *number* its place in the
     plan. *boot_id* is of the running node, *boot_at_start* of when the incident began,
     *report_boot_id* of the agent's last report, None while it is silent. *findings* are those that
-    are treated, *answer* what the agent said of its last request. *read* has the bodies of what
-    ``reads`` asked for, None for what does not exist.
+    are treated. *asked* is what the agent is being asked for at present, *answer* what it said of
+    its last request. *read* has the bodies of what ``reads`` asked for, None for what is not there.
     """
 
     now: datetime
@@ -106,6 +106,7 @@ class Patient:
     boot_at_start: str | None = None
     report_boot_id: str | None = None
     findings: tuple[Finding, ...] = ()
+    asked: HostRequest | None = None
     answer: RequestStatus | None = None
     read: Mapping[str, Any] = field(default_factory=dict)
 
@@ -147,9 +148,13 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """It cannot be done, or took too long: the next rung follows at once."""
+    """It cannot be done, or took too long: the next rung follows at once.
+
+    *quietly*: there was nothing to do, which is no news.
+    """
 
     message: str
+    quietly: bool = False
 
 
 Progress = Proceed | Await | Finished | GaveUp

@@ -7,13 +7,15 @@ import pkgutil
 from types import ModuleType
 from typing import Protocol, TypeVar
 
+from pydantic.alias_generators import to_snake
+
 
 class Named(Protocol):
     """Anything that can be registered."""
 
     @property
     def name(self) -> str:
-        """The name, which is also the name of the module."""
+        """The name, which in snake_case is also the name of the module."""
 
 
 N = TypeVar("N", bound=Named)
@@ -28,7 +30,7 @@ def load(package: ModuleType, constant: str, kind: type[N]) -> tuple[N, ...]:
     found = []
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         value = getattr(importlib.import_module(info.name), constant, None)
-        if not isinstance(value, kind) or not info.name.endswith(f".{value.name}"):
+        if not isinstance(value, kind) or not info.name.endswith(f".{to_snake(value.name)}"):
             raise TypeError(f"{info.name} must define {constant}, a {kind.__name__} of that name")
         found.append(value)
     return tuple(sorted(found, key=lambda value: value.name))

@@ -58,5 +58,6 @@ def report_of(
         silent=silent,
         reported_at=reported_at,
         unmeasured=frozenset().union(*unmeasured),
+        asked=view.spec.request,
         request=view.request,
     )

@@ -67,7 +67,8 @@ class RungState(Resource):
 
     action: str = Field(description="The action.")
     state: str = Field(
-        description="Pending, Running, Done, Failed, Reverting, Reverted, or Overruled by a person."
+        description="Pending, Running, Done, Failed, Skipped, Reverting, Reverted, or Overruled "
+        "by a person."
     )
     started_at: Timestamp | None = Field(None, description="When it was begun.")
     finished_at: Timestamp | None = Field(None, description="When it was done or given up.")

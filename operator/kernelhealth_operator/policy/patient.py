@@ -27,6 +27,7 @@ def patient_of(case: Case, index: int) -> Patient:
         boot_at_start=case.treatment.spec.boot_id,
         report_boot_id=None if report is None or report.silent else report.boot_id,
         findings=case.own,
+        asked=None if report is None else report.asked,
         answer=None if report is None else report.request,
         read=situation.read or {},
     )

@@ -19,7 +19,7 @@ from kernelhealth_api.procedure import (
 )
 from kernelhealth_api.remediation import Remediation
 from kernelhealth_api.v1alpha1.noderemediation import Phase, RungState
-from kernelhealth_operator.policy.case import DONE, FAILED, PENDING, RUNNING, Case
+from kernelhealth_operator.policy.case import DONE, FAILED, PENDING, RUNNING, SKIPPED, Case
 from kernelhealth_operator.policy.decision import (
     Announce,
     ChangeNode,
@@ -91,11 +91,10 @@ def take(case: Case, index: int, verdicts: Verdicts) -> Decision:
             return hold(case, (*verdicts, no), no, Phase.RUNNING if _begun(case) else None)
         case Finished(message):
             return Decision((_over(case, index, DONE, message),), verdicts)
-        case GaveUp(message):
-            over = _over(case, index, FAILED, message)
-            return Decision(
-                (over, Announce("Warning", "RemediationActionFailed", message)), verdicts
-            )
+        case GaveUp(message, quietly):
+            over = _over(case, index, SKIPPED if quietly else FAILED, message)
+            told = () if quietly else (Announce("Warning", "RemediationActionFailed", message),)
+            return Decision((over, *told), verdicts)
 
 
 def prepared(case: Case, index: int) -> Verdict | None:

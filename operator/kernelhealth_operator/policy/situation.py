@@ -11,7 +11,7 @@ from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
-from kernelhealth_api.v1alpha1.request import RequestStatus
+from kernelhealth_api.v1alpha1.request import HostRequest, RequestStatus
 
 IGNORE = "kernelhealth.io/ignore"
 """Label of a Node that nothing shall be done to; it counts when its value is ``true``."""
@@ -65,7 +65,8 @@ class Report:
     everything else here old news. *reported_at* is when the report arrived, by that same clock.
     *unmeasured* are the reasons whose condition is Unknown although the node has what they are
     about (any reason of the condition but ``NotAvailable``): that they are not among the findings
-    proves nothing. *request* is what the agent made of the last thing it was asked for.
+    proves nothing. *asked* is what the agent is being asked for, *request* what it made of
+    the last thing.
     """
 
     health: Health
@@ -74,6 +75,7 @@ class Report:
     silent: bool
     reported_at: datetime
     unmeasured: frozenset[str] = frozenset()
+    asked: HostRequest | None = None
     request: RequestStatus | None = None
 
 

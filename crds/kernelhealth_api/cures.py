@@ -37,8 +37,8 @@ CURES: Final = (
     Cure(
         "DisableKernelNfsd",
         Stage.FIX_CONFIG,
-        "Switches kernel_nfsd off in the configuration of the host's own gssproxy, by a drop-in"
-        " that can be taken away again.",
+        "Switches kernel_nfsd off in the configuration of the host's own gssproxy; what was there"
+        " is kept on the host. Only where the node is no NFS server.",
     ),
     Cure(
         "BlockRpcGssModule",

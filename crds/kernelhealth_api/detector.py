@@ -70,7 +70,8 @@ class Observation:
     *key* is the subject's identity across rounds, unique within the reason. *severity* replaces the
     reason's where the evidence weighs more or less than usual. *began* is known where the kernel
     or a file dates the trouble; else it began when it was first seen. *measure* is the number that
-    was judged, where there is one.
+    was judged, where there is one. *aim* is what a cure has to know beside the subject to do it to
+    this one and nothing else: a cookie, an index. It never leaves the node.
     """
 
     reason: Reason
@@ -82,6 +83,7 @@ class Observation:
     severity: Severity | None = None
     began: datetime | None = None
     measure: Measure | None = None
+    aim: Mapping[str, str | int] = field(default_factory=dict)
 
 
 class Params(BaseModel):

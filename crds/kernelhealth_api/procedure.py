@@ -12,72 +12,35 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from kernelhealth_api.effect import (
+    AskAgent,
+    Create,
+    DeletePod,
+    Effect,
+    Evict,
+    Merge,
+    PatchNode,
+    PatchStatus,
+    Withdraw,
+)
 from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
-from kernelhealth_api.v1alpha1.noderemediation import RungState
+from kernelhealth_api.v1alpha1.noderemediation import Preview, RungState
 from kernelhealth_api.v1alpha1.request import HostRequest, RequestStatus
 
+__all__ = (
+    "AskAgent",
+    "Create",
+    "DeletePod",
+    "Effect",
+    "Evict",
+    "Merge",
+    "PatchNode",
+    "PatchStatus",
+    "Withdraw",
+)
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class PatchNode:
-    """A merge patch of one Node, refused by the server unless it is still at *resource_version*.
-
-    *owned*: it is applied instead (server-side apply), so that the server remembers from then on
-    whose each of its fields is. Nothing else may be applied to Nodes: it would give those up.
-    """
-
-    name: str
-    resource_version: str
-    body: Mapping[str, Any]
-    owned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AskAgent:
-    """Ask the agent of the node for one thing; sent again as it is, it changes nothing."""
-
-    request: HostRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Evict:
-    """Ask the Eviction API for one pod, of that UID and no other; a PDB may say no, for now."""
-
-    namespace: str
-    name: str
-    uid: str
-    grace_seconds: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePod:
-    """Delete one pod, of that UID and no other, whatever a PDB says."""
-
-    namespace: str
-    name: str
-    uid: str
-    grace_seconds: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Create an object of another project below *path*; that it is there already is fine."""
-
-    path: str
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """Merge *body*, which carries its resourceVersion, into the object at *path*."""
-
-    path: str
-    body: Mapping[str, Any]
-
-
-Effect = PatchNode | AskAgent | Evict | DeletePod | Create | Merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +52,7 @@ class Patient:
     *report_boot_id* of the agent's last report, None while it is silent. *findings* are those that
     are treated. *asked* is what the agent is being asked for at present, *answer* what it said of
     its last request. *read* has the bodies of what ``reads`` asked for, None for what is not there.
+    *others_available* counts the other nodes of the policy that take pods.
     """
 
     now: datetime
@@ -109,11 +73,17 @@ class Patient:
     asked: HostRequest | None = None
     answer: RequestStatus | None = None
     read: Mapping[str, Any] = field(default_factory=dict)
+    others_available: int = 0
 
     @property
     def request_id(self) -> str:
-        """The id under which this action asks the agent first; further ones add to it."""
-        return f"{self.owner}-{self.number}"
+        """The id under which this action asks the agent first; further ones add to it.
+
+        The name of a treatment that was deleted is given again, and then nothing may be taken for
+        done that was done in the name of the other one: so the id has the time of its beginning.
+        """
+        begun = self.rung.started_at or self.now
+        return f"{self.owner}-{self.number}-{int(begun.timestamp()):x}"
 
     @property
     def cures(self) -> tuple[str, ...]:
@@ -150,11 +120,13 @@ class Finished:
 class GaveUp:
     """It cannot be done, or took too long: the next rung follows at once.
 
-    *quietly*: there was nothing to do, which is no news.
+    *quietly*: there was nothing to do, which is no news. *stops*: what follows rests on it, so that
+    the treatment ends as Failed instead; the node keeps its marks.
     """
 
     message: str
     quietly: bool = False
+    stops: bool = False
 
 
 Progress = Proceed | Await | Finished | GaveUp
@@ -172,10 +144,14 @@ def _at_once(settings: Any) -> timedelta:  # noqa: ARG001
 class Procedure(Generic[T]):
     """How an action goes on, step by step.
 
-    *reads* names the paths at the API server that are to be read live before each step. *settle* is
-    for how long the findings may still be there before the next rung follows. Who *endures* goes on
+    *reads* names the paths at the API server that are to be read live before each step; it is asked
+    again with what was read, in case that leads to more. *settle* is for how long the findings may
+    still be there before the next rung follows. Who *endures* goes on
     while the agent is silent or has not measured: a reboot does. *heals*: when all such actions of
-    a plan are done and the findings stay, the treatment was in vain.
+    a plan are done and the findings stay, the treatment was in vain. *preview* tells what would
+    come of it, while the treatment waits, from that and from what *foresees* names. *waits* says
+    what it waits for before it begins at all; with True it is asked on behalf of an action before
+    it, which is not to disturb anybody either until then.
     """
 
     advance: Callable[[Patient, T], Progress]
@@ -183,3 +159,6 @@ class Procedure(Generic[T]):
     settle: Callable[[T], timedelta] = _at_once
     endures: bool = False
     heals: bool = True
+    preview: Callable[[Patient, T], Preview] | None = None
+    foresees: Callable[[Patient, T], tuple[str, ...]] = _nothing
+    waits: Callable[[Patient, T, bool], Await | None] | None = None

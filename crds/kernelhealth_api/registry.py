@@ -7,15 +7,13 @@ import pkgutil
 from types import ModuleType
 from typing import Protocol, TypeVar
 
-from pydantic.alias_generators import to_snake
-
 
 class Named(Protocol):
     """Anything that can be registered."""
 
     @property
     def name(self) -> str:
-        """The name, which in snake_case is also the name of the module."""
+        """The name, which with underscores between its words is also the name of the module."""
 
 
 N = TypeVar("N", bound=Named)
@@ -30,7 +28,13 @@ def load(package: ModuleType, constant: str, kind: type[N]) -> tuple[N, ...]:
     found = []
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         value = getattr(importlib.import_module(info.name), constant, None)
-        if not isinstance(value, kind) or not info.name.endswith(f".{to_snake(value.name)}"):
+        module = info.name.rpartition(".")[2]
+        if not isinstance(value, kind) or _plain(module) != _plain(value.name):
             raise TypeError(f"{info.name} must define {constant}, a {kind.__name__} of that name")
         found.append(value)
     return tuple(sorted(found, key=lambda value: value.name))
+
+
+def _plain(name: str) -> str:
+    """Return a name in neither spelling, since nobody agrees on ``DisableIPv6RPFilter``."""
+    return name.replace("_", "").lower()

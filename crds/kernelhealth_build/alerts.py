@@ -23,10 +23,11 @@ def rules(catalogue: Catalogue) -> dict[str, Any]:
     Findings are confirmed by time before they are counted, so an alert needs no long *for* of its
     own: one that spans two scrapes is enough.
     """
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"name": f"kernelhealth-{detector.name.replace('_', '-')}", "rules": list(_of(detector))}
         for detector in catalogue.detectors
     ]
+    groups.append({"name": "kernelhealth-policies", "rules": [_window_too_short()]})
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -35,6 +36,21 @@ def rules(catalogue: Catalogue) -> dict[str, Any]:
             "labels": {"app.kubernetes.io/part-of": "kernelhealth"},
         },
         "spec": {"groups": [group for group in groups if group["rules"]]},
+    }
+
+
+def _window_too_short() -> dict[str, Any]:
+    return {
+        "alert": "MaintenanceWindowTooShort",
+        "expr": "max by (policy) (kernelhealth_window_too_short) > 0",
+        "for": "15m",
+        "labels": {"severity": str(Severity.WARNING).lower()},
+        "annotations": {
+            "summary": "The maintenance windows of policy {{ $labels.policy }} are too short",
+            "description": "The nodes that wait for a reboot will not be through in the next "
+            "maintenance window. The condition WindowTooShort of the KernelHealthPolicy says how "
+            "many fit, and status.expectedThrough when they will be.",
+        },
     }
 
 

@@ -9,10 +9,10 @@ from kernelhealth_api.schema import Defaults, Schema, structural
 from kernelhealth_api.v1alpha1 import GROUP, VERSION
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     KernelHealthPolicySpec,
-    KernelHealthPolicyStatus,
 )
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthSpec, NodeKernelHealthStatus
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
+from kernelhealth_api.v1alpha1.policystatus import KernelHealthPolicyStatus
 from kernelhealth_build import columns, composition, policy_rules, treatment_rules
 from kernelhealth_build.catalogue import Catalogue
 from kernelhealth_build.validations import at, keep_unknown, limit_strings

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from kernelhealth_api.schema import Schema
-from kernelhealth_build import grammar
+from kernelhealth_build import grammar, handing_rules, ladder_rules
 from kernelhealth_build.catalogue import Catalogue, action
 from kernelhealth_build.validations import Validation, at, instead_of, limit_strings, require
 
@@ -15,6 +14,9 @@ _NOTHING = timedelta(0)
 _AUTO = (
     "(self.mode == 'Auto' || "
     "(has(self.rules) && self.rules.exists(r, has(r.mode) && r.mode == 'Auto')))"
+)
+_FINDINGS = (
+    "((has(self.reasons) && size(self.reasons) > 0) || (has(self.causes) && size(self.causes) > 0))"
 )
 _WORD = grammar.matches("^[A-Z][A-Za-z0-9]*$")
 
@@ -33,16 +35,6 @@ def constrain(spec: Schema, catalogue: Catalogue) -> None:
     _times(spec)
     for detector in catalogue.detectors:
         durations(at(spec, f"detectors.{detector.key}"))
-
-
-def exactly_one(names: Iterable[str]) -> Validation:
-    """Return the demand that an entry of a ladder holds one of *names* and no other."""
-    choices = sorted(names)
-    present = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in choices) or "0"
-    return Validation(
-        f"{present} == 1",
-        f"actions: each entry must name exactly one action, one of {', '.join(choices)}",
-    )
 
 
 def durations(schema: Schema) -> None:
@@ -105,10 +97,14 @@ def _matches(spec: Schema) -> None:
         spec,
         "rules[].match",
         Validation(
-            "(has(self.reasons) && size(self.reasons) > 0) || "
-            "(has(self.causes) && size(self.causes) > 0)",
+            f"{_FINDINGS} || has(self.uptime)",
             "match must name at least one reason or cause, such as "
-            "reasons: [NetworkNamespaceLeaked]",
+            "reasons: [NetworkNamespaceLeaked], or an uptime",
+        ),
+        Validation(
+            f"!({_FINDINGS} && has(self.uptime))",
+            "match must name either an uptime or reasons and causes: "
+            "a node is rebooted for its age whether it has findings or not",
         ),
     )
     for part, example in (("reasons", "NetworkNamespaceLeaked"), ("causes", "GssProxyPin")):
@@ -120,28 +116,26 @@ def _matches(spec: Schema) -> None:
 
 def _ladder(spec: Schema, catalogue: Catalogue) -> None:
     names = [action(remediation) for remediation in catalogue.remediations]
-    require(spec, "rules[].actions[]", exactly_one(names))
+    require(spec, "rules[].actions[]", ladder_rules.exactly_one(names))
     require(
         spec,
         "rules[].actions",
-        *(
-            Validation(
-                f"self.filter(a, has(a.{name})).size() <= 1",
-                f"actions: {name} must be there only once; a repetition would do nothing",
-            )
-            for name in names
-        ),
+        *ladder_rules.once(names),
+        *ladder_rules.shut_first(names),
     )
     for remediation in catalogue.remediations:
         durations(at(spec, f"rules[].actions[].{action(remediation)}"))
+    if "replace" in names:
+        require(spec, "rules[].actions[].replace", *handing_rules.asked_for())
 
 
 def _disruption(spec: Schema) -> None:
-    for name in ("maxUnavailable", "minHealthy"):
+    for name in ("maxUnavailable", "minHealthy", "maxUnavailablePerZone"):
         instead_of(spec, f"disruption.{name}", "pattern", "minimum")
         at(spec, f"disruption.{name}")["maxLength"] = 16
         require(spec, f"disruption.{name}", grammar.count_or_share(name))
     most, least = "self.disruption.maxUnavailable", "self.disruption.minHealthy"
+    zone = "self.disruption.maxUnavailablePerZone"
     require(
         spec,
         "",
@@ -157,7 +151,15 @@ def _disruption(spec: Schema) -> None:
             "lower it, or set the mode to Observe or Propose",
             ".disruption.minHealthy",
         ),
+        Validation(
+            f"!{_AUTO} || !has({zone}) || "
+            f"(type({zone}) == int ? {zone} != 0 : !{zone}.matches('^0+%?$'))",
+            "maxUnavailablePerZone of 0 lets nothing be done in mode Auto: "
+            "allow at least 1 node, or set the mode to Observe or Propose",
+            ".disruption.maxUnavailablePerZone",
+        ),
     )
+    _duration(spec, "disruption.stormCooldownDuration", timedelta(seconds=1), timedelta(days=1))
 
 
 def _windows(spec: Schema) -> None:
@@ -176,6 +178,7 @@ def _windows(spec: Schema) -> None:
 def _times(spec: Schema) -> None:
     second = timedelta(seconds=1)
     _duration(spec, "rules[].for", _NOTHING, _WEEK)
+    _duration(spec, "rules[].match.uptime", timedelta(hours=1), timedelta(days=3650))
     _duration(spec, "maintenanceWindows[].duration", second, _WEEK)
     _duration(spec, "recovery.healthyDelay", second, _WEEK)
     _duration(spec, "recovery.coolDown", _NOTHING, timedelta(days=30))

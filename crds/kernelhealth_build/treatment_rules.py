@@ -5,7 +5,8 @@ from __future__ import annotations
 from kernelhealth_api.schema import Schema
 from kernelhealth_api.v1alpha1.noderemediation import Phase
 from kernelhealth_build.catalogue import Catalogue, action
-from kernelhealth_build.policy_rules import durations, exactly_one
+from kernelhealth_build.ladder_rules import exactly_one
+from kernelhealth_build.policy_rules import durations
 from kernelhealth_build.validations import Validation, at, limit_strings, require
 
 _FINAL = ", ".join(f"'{phase}'" for phase in Phase if phase.final)

@@ -69,15 +69,8 @@ class Operator:
         return True
 
 
-@contextmanager
-def operator(
-    kubeconfig: Path, directory: Path, name: str = "one", **settings: str
-) -> Iterator[Operator]:
-    """An operator named *name* that is alive; *settings* in lower case, as in its settings.
-
-    At the end it is asked to go; that it does not go cleanly, or has logged a traceback, is an
-    error.
-    """
+def launch(kubeconfig: Path, directory: Path, name: str = "one", **settings: str) -> Operator:
+    """An operator that was started and may not be alive yet; whoever starts it ends it."""
     metrics, health = ports.free(2)
     environ = _environ(
         {
@@ -97,9 +90,22 @@ def operator(
     )
     argv = (sys.executable, "-m", "kernelhealth_operator.main", "run")
     process = processes.start(Command(f"operator-{name}", argv, directory / f"{name}.log", environ))
-    running = Operator(
+    return Operator(
         process, f"http://127.0.0.1:{metrics}/metrics", f"http://127.0.0.1:{health}/healthz"
     )
+
+
+@contextmanager
+def operator(
+    kubeconfig: Path, directory: Path, name: str = "one", **settings: str
+) -> Iterator[Operator]:
+    """An operator named *name* that is alive; *settings* in lower case, as in its settings.
+
+    At the end it is asked to go; that it does not go cleanly, or has logged a traceback, is an
+    error.
+    """
+    running = launch(kubeconfig, directory, name, **settings)
+    process = running.process
     try:
         process.await_ready(running.alive, _READY_SECONDS)
         yield running

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from kernelhealth_agent import treating
+
 EXIT_HEALTHY, EXIT_FINDINGS, EXIT_BLIND = 0, 1, 2
 
 
@@ -161,6 +163,7 @@ _COMMANDS: dict[str, _Entry] = {
         ],
         _scan,
     ),
+    "treat": (treating.TEXT, treating.EXAMPLES, treating.fill),
     "bench": (
         "measure what rounds cost on this machine",
         ["bench", "bench --rounds 20 --output json"],
@@ -182,6 +185,7 @@ _EXIT_CODES = {
     "scan": "exit codes: 0 healthy (or findings of severity Info only), 1 findings,\n"
     "            2 could not look: bad usage, or a detector's condition is Unknown although\n"
     "              the host has what it needs, or none is known (even if others found something)",
+    "treat": treating.EXIT_CODES,
     "bench": "exit codes: 0 measured, 2 could not look",
     "capture": "exit codes: 0 recorded, 2 could not record",
     "healthy": "exit codes: 0 alive, 1 not",

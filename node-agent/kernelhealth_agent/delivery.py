@@ -12,6 +12,7 @@ from kernelhealth_agent import report
 from kernelhealth_agent.apiserver import ApiServer, RefusedError, UnreachableError
 from kernelhealth_agent.outbox import Outbox
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthStatus
+from kernelhealth_api.v1alpha1.request import RequestStatus
 
 _LOGGER = logging.getLogger(__name__)
 _NOT_FOUND = 404
@@ -31,6 +32,7 @@ class Delivery:
         self._closing = False
         self._said = ""
         self._delivered: str | None = None
+        self._answer: RequestStatus | None = None
         self.results: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
 
@@ -41,8 +43,21 @@ class Delivery:
     def offer(self, status: NodeKernelHealthStatus) -> None:
         """Take the newest report; never waits."""
         with self._changed:
-            self._outbox.offer(status, time.monotonic())
-            self._changed.notify()
+            self._put(status)
+
+    def answer(self, answer: RequestStatus) -> None:
+        """Take what is to be said of the operator's request; it goes out at once. Never waits."""
+        with self._changed:
+            self._answer = answer
+            if self._outbox.report is not None:
+                self._put(self._outbox.report)
+
+    def _put(self, status: NodeKernelHealthStatus) -> None:
+        """Put a report with the newest answer into the outbox: each is the whole status."""
+        if self._answer is not None:
+            status = report.fitted(status.model_copy(update={"request": self._answer}))
+        self._outbox.offer(status, time.monotonic())
+        self._changed.notify()
 
     def on_server(self, health: str | None) -> None:
         """Hear what health the server has; if it is not what was sent, it is sent again.

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from kernelhealth_agent.hosts import Host
+from kernelhealth_agent.hosts.deeds import Deed
 from kernelhealth_api.cures import Stage
 from kernelhealth_api.detector import Observation
 
-
-class Deed(Protocol):
-    """One change of the host. A frozen value, so that a dry run can tell it without doing it."""
-
-    @property
-    def name(self) -> str:
-        """What is done to what, as the journal and people read it."""
-
-    @property
-    def host_wide(self) -> bool:
-        """Whether it changes more than what one pod left behind: a module, a sysctl, a boot."""
-
-    def do(self, root: str, keep: str) -> None:
-        """Do it to the host whose files are below *root*; ``OSError`` or ``HostError``.
-
-        What is replaced is copied into the directory *keep* first.
-        """
+__all__ = ["Aim", "Deed", "Fix"]
 
 
 @dataclass(frozen=True, slots=True)

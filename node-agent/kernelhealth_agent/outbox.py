@@ -60,7 +60,7 @@ def meaning(status: NodeKernelHealthStatus) -> tuple[object, ...]:
         for f in status.findings
     )
     about = (status.boot_id, status.kernel_release, status.agent_version, status.policy)
-    return (status.health, conditions, findings, status.truncated, about)
+    return (status.health, conditions, findings, status.truncated, about, status.request)
 
 
 def suspicion(status: NodeKernelHealthStatus) -> tuple[object, ...]:

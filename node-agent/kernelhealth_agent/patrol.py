@@ -26,7 +26,8 @@ _IDLE_SHARE = 250.0
 _LONGEST_PERIOD = 240.0
 
 Listener = Callable[[Outcome, str], None]
-"""Hears of each outcome, and what its round was for: start, period, event or confirmation."""
+"""Hears of each outcome, and what its round was for: start, period, event, confirmation, spec or
+treatment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Patrol:
         self._listeners = tuple(listeners)
         self._spec: Mapping[str, Any] = remembered.spec
         self._spec_changed = threading.Event()
+        self._treated = threading.Event()
         self._stopped = threading.Event()
         self._complaints: set[str] = set()
 
@@ -72,6 +74,11 @@ class Patrol:
             self._spec_changed.set()
             self._equipment.events.wake()
 
+    def look_again(self) -> None:
+        """Ask for a round at once, because the host was treated. From any thread."""
+        self._treated.set()
+        self._equipment.events.wake()
+
     def run(self) -> None:
         """Make rounds until ``stop``; raises nothing that one round or one file could cause."""
         trigger = "start"
@@ -84,6 +91,7 @@ class Patrol:
         started = equipment.clock()
         spec, detectors = self._spec, equipment.examiner.rounds.detectors
         self._spec_changed.clear()
+        self._treated.clear()
         wanted = spec.get("detectors")
         chosen = thresholds.in_force(detectors, wanted if isinstance(wanted, Mapping) else {})
         policy = spec.get("policy")
@@ -131,6 +139,8 @@ class Patrol:
             now = clock().uptime
             if self._spec_changed.is_set():
                 return "spec"
+            if self._treated.is_set():
+                return "treatment"
             if now >= pace.next:
                 return pace.trigger
             if events.wait(pace.next - now):

@@ -48,6 +48,7 @@ def assemble(
         truncated=len(ordered) > MOST_FINDINGS,
         suspected=suspected,
         boot_id=identity.boot_id,
+        boot_time=identity.boot_time,
         kernel_release=identity.kernel_release,
         os_image=identity.os_image,
     )

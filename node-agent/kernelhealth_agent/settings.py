@@ -61,14 +61,28 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("period", "refresh_period", "deadline")
+    hands: str = Field("live", pattern="^(live|refuse-host-wide)$")
+    """How far treatments may go: ``live``; or ``refuse-host-wide``, which leaves modules, sysctls
+    and boots alone, for a node that is somebody's own machine."""
+
+    reboot_hook: str | None = Field(None, pattern="^/", max_length=80)
+    """Path on the host of a unix socket whose owner reboots it in its own way: it is sent the line
+    ``reboot BOOT_ID REQUEST_ID`` and answers ``ok``, or why not. Otherwise systemd is told to."""
+
+    kept_dir: str = "var/lib/kernelhealth/kept"
+    """Directory, below the root, where what treatments replaced is kept for good."""
+
+    treatment_deadline: Duration = timedelta(minutes=3)
+    """How long one treatment may take before it is given up and called failed."""
+
+    @field_validator("period", "refresh_period", "deadline", "treatment_deadline")
     @classmethod
     def _long_enough(cls, value: timedelta) -> timedelta:
         if value < timedelta(seconds=1):
             raise ValueError("must be 1s or longer")
         return value
 
-    @field_validator("kubelet_pods", "pod_logs")
+    @field_validator("kubelet_pods", "pod_logs", "kept_dir")
     @classmethod
     def _below_the_root(cls, value: str) -> str:
         return value.strip("/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -80,7 +81,8 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
         pulse=probes.Pulse(clock.seconds, last=clock.seconds()),
         measurements=measurements,
     )
-    measurements.registry.register(metrics.Snapshot(_sources(shell, agenda, writes, announcer)))
+    sources = replace(_sources(shell, agenda, writes, announcer), outlooks=policies.outlooks)
+    measurements.registry.register(metrics.Snapshot(sources))
     return shell
 
 

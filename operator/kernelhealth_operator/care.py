@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kernelhealth_api.remediation import CORDONED_BY, Remediation
+from kernelhealth_api.remediation import Remediation, marked_by
 from kernelhealth_operator import executor, gather
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.policy.decide import decide
 from kernelhealth_operator.policy.decision import ChangeNode, Decision, Do
+
+_READINGS = 4
+"""How often what was read may lead to more reading before one decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,12 @@ class Care:
             return Decision()
         said = gather.Said(owner_missing, node.taken_over, self.unheard())
         decision, standing = self._decide(name, said), self.fleet.standing(name)
-        if decision.reads:
-            said = replace(said, read=await self.answers.bodies(decision.reads))
+        for _ in range(_READINGS):
+            known = said.read or {}
+            missing = [path for path in decision.reads if path not in known]
+            if not missing:
+                break
+            said = replace(said, read={**known, **await self.answers.bodies(missing)})
             decision, standing = self._decide(name, said), self.fleet.standing(name)
         changes = any(isinstance(step, ChangeNode | Do) for step in decision.steps)
         if changes and standing is not None and standing.policy is not None:
@@ -82,7 +89,8 @@ class Care:
 
     async def _owner_missing(self, name: str) -> bool:
         view = self.fleet.nodes.get(name)
-        owner = "" if view is None else view.annotations.get(CORDONED_BY, "")
+        marks = {} if view is None else view.annotations
+        owner = marked_by(marks) or ""
         if not owner or owner in self.fleet.treatments:
             return False
         return await self.answers.treatment(owner) is None

@@ -6,12 +6,15 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from kernelhealth_operator.ailments import illness, matched_since
 from kernelhealth_operator.cluster.views import NodeView
 from kernelhealth_operator.headcount import Headcount, Listener, Standing
 from kernelhealth_operator.held import HealthView
-from kernelhealth_operator.policy import match, select
+from kernelhealth_operator.outbreak import Outbreaks
+from kernelhealth_operator.pace import Pace
+from kernelhealth_operator.policy import queue, select
 from kernelhealth_operator.policy import tally as counts
-from kernelhealth_operator.policy.situation import Policy, Report, Treatment
+from kernelhealth_operator.policy.situation import Policy, Treatment
 from kernelhealth_operator.reports import node_of_view, report_of
 from kernelhealth_operator.shelf import Shelf
 from kernelhealth_operator.silence import Arrival, Hearing, arrive
@@ -55,6 +58,7 @@ class Fleet:
         self._arrivals: dict[str, Arrival] = {}
         self._standings: dict[str, Standing] = {}
         self.headcount = Headcount(listener)
+        self.pace, self.outbreaks = Pace(), Outbreaks(clock.utc())
 
     @property
     def policies(self) -> Mapping[str, Policy]:
@@ -120,6 +124,8 @@ class Fleet:
     def put_treatment(self, one: Treatment) -> None:
         """Takes in a NodeRemediation."""
         if self.treatments.put(one):
+            self.pace.note(one)
+            self.outbreaks.note(one)
             self._treated.setdefault(one.spec.node_name, {})[one.name] = None
             self.refresh(one.spec.node_name)
             self._listener.node(one.spec.node_name)
@@ -128,6 +134,7 @@ class Fleet:
         """Takes in that a NodeRemediation was deleted."""
         name = one.spec.node_name
         self.treatments.remove(one)
+        self.outbreaks.forget(one)
         names = self._treated.get(name, {})
         names.pop(one.name, None)
         if not names:
@@ -156,6 +163,8 @@ class Fleet:
         else:
             self._standings[name] = after
         self.headcount.move(name, before, after)
+        for policy in self.outbreaks.move(name, before, after, self._clock.utc()):
+            self._listener.policy(policy)
         return after
 
     def _resolve(self, policy: str) -> None:
@@ -176,24 +185,16 @@ class Fleet:
         self._arrivals[name] = arrival
         # What was sent last could not be read: what is held is old news.
         silent = self._hearing.silent(arrival, seconds) or name in self._unreadable
-        report = report_of(health, silent, arrival.time, self._reasons)
+        report = report_of(health, silent, arrival.time, self._reasons, now)
         found = select.select(self._policies.values(), node.labels)
         policy, losers = found.policy, tuple(one.name for one in found.losers)
-        share = counts.share(node, report, self.open_treatment(name))
-        matched = self._matched(name, policy, report, now)
-        governing = None if policy is None else policy.name
-        return Standing(node, report, governing, share, silent, matched, losers)
+        treatment = self.open_treatment(name)
+        share, place = counts.share(node, report, treatment), queue.place(treatment, report)
+        before, governing = self._standings.get(name), None if policy is None else policy.name
+        matched, ill = (each(before, policy, report, now) for each in (matched_since, illness))
+        return Standing(node, report, governing, share, silent, matched, losers, place, ill)
 
     def _health_of(self, view: NodeView) -> HealthView | None:
         """The node's object, unless it still belongs to an earlier node of the same name."""
         health = self.healths.get(view.name)
         return None if health is None or health.owner_uid not in {None, view.uid} else health
-
-    def _matched(
-        self, name: str, policy: Policy | None, report: Report | None, now: datetime
-    ) -> Mapping[str, datetime]:
-        before = self._standings.get(name)
-        since = before.matched_since if before and policy and before.policy == policy.name else {}
-        if policy is None or report is None or report.silent:
-            return since
-        return {rule: since.get(rule, now) for rule in match.matching(policy, report)}

@@ -9,7 +9,9 @@ from typing import Any
 
 from kernelhealth_operator.fleet import Fleet
 from kernelhealth_operator.headcount import Standing
-from kernelhealth_operator.policy.situation import Situation
+from kernelhealth_operator.outbreak import Terms
+from kernelhealth_operator.policy import queue
+from kernelhealth_operator.policy.situation import Outbreak, Policy, Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,37 @@ class Said:
 def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Situation:
     """The situation of the node that *standing* is about, at *now* (UTC)."""
     name = standing.node.name
-    policies = fleet.policies
+    policy, others = fleet.policies.get(standing.policy or ""), fleet.headcount.others(standing)
     return Situation(
         now=now,
         node=replace(standing.node, taken_over=said.taken_over),
         report=standing.report,
-        policy=None if standing.policy is None else policies.get(standing.policy),
+        policy=policy,
         treatment=fleet.open_treatment(name),
-        others=fleet.headcount.others(standing),
+        others=others,
         control_plane_treated=fleet.headcount.control_plane_treated,
         recent=tuple(one for one in fleet.treatments_of(name) if one.status.phase.final),
         matched_since=standing.matched_since,
         owner_missing=said.owner_missing,
         unheard=said.unheard,
+        ahead=_ahead(fleet, standing, policy, now),
         read=said.read,
+        zone=fleet.headcount.others_in_zone(standing),
+        outbreaks=_outbreaks(fleet, standing, policy, now),
     )
+
+
+def _ahead(fleet: Fleet, standing: Standing, policy: Policy | None, now: datetime) -> int:
+    if policy is None or policy.problems:
+        return 0
+    most = queue.slots(policy, fleet.headcount.others(standing))
+    return fleet.headcount.ahead(standing, now, most)
+
+
+def _outbreaks(
+    fleet: Fleet, standing: Standing, policy: Policy | None, now: datetime
+) -> tuple[Outbreak, ...]:
+    if policy is None or not standing.illness:
+        return ()
+    terms = Terms.of(policy.spec.disruption)
+    return fleet.outbreaks.of(policy.name, standing.illness, terms, now)

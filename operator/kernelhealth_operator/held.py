@@ -8,13 +8,13 @@ from datetime import datetime
 from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     KernelHealthPolicySpec,
-    KernelHealthPolicyStatus,
 )
 from kernelhealth_api.v1alpha1.nodekernelhealth import (
     Health,
     NodeKernelHealthSpec,
     RemediationState,
 )
+from kernelhealth_api.v1alpha1.policystatus import KernelHealthPolicyStatus
 from kernelhealth_api.v1alpha1.request import RequestStatus
 
 
@@ -49,6 +49,7 @@ class HealthView:
     stamp: datetime | None
     remediation: RemediationState | None
     request: RequestStatus | None = None
+    boot_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

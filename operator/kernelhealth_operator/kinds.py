@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field, ValidationError
 from kernelhealth_api.v1alpha1 import API_VERSION
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     KernelHealthPolicySpec,
-    KernelHealthPolicyStatus,
 )
 from kernelhealth_api.v1alpha1.nodekernelhealth import (
     OPERATOR,
@@ -20,6 +19,7 @@ from kernelhealth_api.v1alpha1.nodekernelhealth import (
     NodeKernelHealthStatus,
 )
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeRemediationStatus
+from kernelhealth_api.v1alpha1.policystatus import KernelHealthPolicyStatus
 from kernelhealth_operator.cluster.envelope import NarrowMetadata, NarrowObject
 from kernelhealth_operator.cluster.kinds import Kind
 from kernelhealth_operator.cluster.views import NodeModel, NodeView, view_of
@@ -109,6 +109,7 @@ def health_view(model: HealthModel) -> HealthView:
         stamp=status.last_report_time,
         remediation=status.remediation,
         request=status.request,
+        boot_time=status.boot_time,
     )
 
 

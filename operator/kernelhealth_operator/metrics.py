@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
 from kernelhealth_operator.fleet import Fleet
+from kernelhealth_operator.policy.backlog import Outlook
 from kernelhealth_operator.policy.decision import Decision
 
 _MOST_REASONS = 200
@@ -68,6 +69,7 @@ class Sources:
     lag: Callable[[], float]
     writes: Mapping[str, int]
     events: Callable[[], tuple[int, int]]
+    outlooks: Callable[[], Mapping[str, Outlook]] = dict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +82,7 @@ class Snapshot(Collector):
         """All families."""
         yield from self._nodes()
         yield from self._treatments()
+        yield from self._reboots()
         yield from self._self()
 
     def _nodes(self) -> Iterator[Metric]:
@@ -113,6 +116,15 @@ class Snapshot(Collector):
         )
         text = "Nodes whose treatment waits, by why."
         yield _gauge("kernelhealth_holds", text, ("reason",), holds)
+
+    def _reboots(self) -> Iterator[Metric]:
+        fleet = self.sources.fleet
+        waiting = {(name,): fleet.headcount.tally(name).reboots for name in fleet.policies}
+        text = "Nodes that wait for their turn or for a window to be rebooted."
+        yield _gauge("kernelhealth_reboots_waiting", text, ("policy",), waiting)
+        short = {(name,): bool(one.too_short) for name, one in self.sources.outlooks().items()}
+        text = "1 where those that wait will not be through in the next maintenance window."
+        yield _gauge("kernelhealth_window_too_short", text, ("policy",), short)
 
     def _self(self) -> Iterator[Metric]:
         sources = self.sources

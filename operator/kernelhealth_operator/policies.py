@@ -10,12 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
-from kernelhealth_operator import kinds, standings
+from kernelhealth_operator import kinds, outlook, standings
 from kernelhealth_operator.agenda import Agenda
 from kernelhealth_operator.cluster.errors import ApiError, Conflict, NotFound, NotLeader
 from kernelhealth_operator.executor import replacement
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.held import PolicyView
+from kernelhealth_operator.outbreak import Terms
+from kernelhealth_operator.policy.backlog import Outlook
 from kernelhealth_operator.policy.problems import Catalogue, problems
 from kernelhealth_operator.policy.situation import Policy
 from kernelhealth_operator.shelf import Shelf
@@ -68,6 +70,16 @@ class Policies:
         now = self.clock.seconds()
         self.agenda.at(name, max(now, self._earliest.get(name, now)))
 
+    def outlook(self, policy: Policy) -> Outlook:
+        """What the reboots of *policy* have ahead of them at present."""
+        typical = self.fleet.pace.typical(policy.name)
+        tally = self.fleet.headcount.tally(policy.name)
+        return outlook.of(policy, tally, typical, self.clock.utc())
+
+    def outlooks(self) -> Mapping[str, Outlook]:
+        """The outlook of every policy, by its name."""
+        return {name: self.outlook(policy) for name, policy in self.fleet.policies.items()}
+
     async def run(self) -> None:
         """Keeps the status of every policy current, until cancelled."""
         for name in self.views:
@@ -90,11 +102,14 @@ class Policies:
             return
         now = self.clock.utc()
         count = self.fleet.headcount
-        lost = count.overridden(name)
-        wanted = standings.status(policy, count.tally(name), view.status, now, lost)
-        if wanted.next_window is not None:
-            wait = (wanted.next_window - now).total_seconds()
-            self.agenda.at(name, self.clock.seconds() + max(1.0, wait))
+        terms = Terms.of(policy.spec.disruption)
+        storms = self.fleet.outbreaks.all(name, terms, now)
+        beside = standings.Beside(count.overridden(name), self.outlook(policy), storms)
+        wanted = standings.status(policy, count.tally(name), view.status, now, beside)
+        moments = (wanted.next_window, *(one.until for one in storms if one.until > now))
+        waits = [(each - now).total_seconds() for each in moments if each is not None]
+        if waits:
+            self.agenda.at(name, self.clock.seconds() + max(1.0, min(waits)))
         if standings.same(wanted, view.status):
             return
         self._earliest[name] = self.clock.seconds() + self.period

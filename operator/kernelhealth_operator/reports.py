@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from kernelhealth_api.remediation import CORDONED_BY
+from kernelhealth_api.remediation import CORDONED_BY, TAINTED_BY
 from kernelhealth_operator.cluster.views import NodeView
 from kernelhealth_operator.held import HealthView
 from kernelhealth_operator.policy.situation import Node, Report
@@ -31,6 +31,8 @@ def node_of_view(view: NodeView) -> Node:
         cordon_owner=view.annotations.get(CORDONED_BY) or None,
         boot_id=view.boot_id or None,
         deleting=view.deleted is not None,
+        taints=view.taints,
+        taint_owner=view.annotations.get(TAINTED_BY) or None,
     )
 
 
@@ -39,10 +41,12 @@ def report_of(
     silent: bool,  # noqa: FBT001 - the one thing that is told beside the object
     reported_at: datetime,
     reasons: Mapping[str, frozenset[str]],
+    now: datetime | None = None,
 ) -> Report | None:
     """The report in *view*, None where an agent never wrote one.
 
-    *reasons* says for each type of condition which reasons of findings it stands for.
+    *reasons* says for each type of condition which reasons of findings it stands for. At *now* it
+    is told how long the node has been up.
     """
     if view is None or view.stamp is None:
         return None
@@ -60,4 +64,6 @@ def report_of(
         unmeasured=frozenset().union(*unmeasured),
         asked=view.spec.request,
         request=view.request,
+        booted=view.boot_time,
+        uptime=None if now is None or view.boot_time is None else now - view.boot_time,
     )

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicyStatus
+from kernelhealth_api.v1alpha1.policystatus import KernelHealthPolicyStatus
 from kernelhealth_api.v1alpha1.resource import Condition, ConditionStatus
-from kernelhealth_operator.policy import budget, windows
-from kernelhealth_operator.policy.situation import Policy, Tally
+from kernelhealth_operator.policy import budget, storm, windows
+from kernelhealth_operator.policy.backlog import Outlook
+from kernelhealth_operator.policy.situation import Outbreak, Policy, Tally
 
 _MESSAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is told beside the counts.
+
+    *overridden* is how many nodes the policy selects that another one governs, *outlook* what its
+    reboots have ahead of them, *outbreaks* what has befallen many of its nodes at once.
+    """
+
+    overridden: int = 0
+    outlook: Outlook = field(default_factory=Outlook)
+    outbreaks: tuple[Outbreak, ...] = ()
+
+
+_NOTHING = Beside()
 
 
 def status(
@@ -17,12 +35,9 @@ def status(
     tally: Tally,
     before: KernelHealthPolicyStatus,
     now: datetime,
-    overridden: int = 0,
+    beside: Beside = _NOTHING,
 ) -> KernelHealthPolicyStatus:
-    """The status of *policy* whose nodes count *tally*; *before* is what was written last.
-
-    *overridden* is how many nodes it selects that another policy governs.
-    """
+    """The status of *policy* whose nodes count *tally*; *before* is what was written last."""
     paused = policy.spec.pause_requests
     allowed = 0
     if not policy.problems and not paused:
@@ -30,7 +45,7 @@ def status(
     ready = _condition(
         "Ready",
         "False" if policy.problems else "True",
-        ("Invalid", "; ".join(policy.problems)) if policy.problems else _valid(overridden),
+        ("Invalid", "; ".join(policy.problems)) if policy.problems else _valid(beside.overridden),
     )
     stopped = _condition(
         "Paused",
@@ -46,11 +61,33 @@ def status(
         remediations_allowed=allowed,
         in_progress=tally.in_progress,
         pending=tally.pending,
-        overridden=overridden,
+        overridden=beside.overridden,
         observed_generation=policy.generation,
         next_window=windows.next_of(policy.spec.maintenance_windows, now),
-        conditions=tuple(_dated(one, before, policy.generation, now) for one in (ready, stopped)),
+        reboots_waiting=tally.reboots,
+        expected_through=beside.outlook.through,
+        conditions=tuple(
+            _dated(one, before, policy.generation, now)
+            for one in (ready, stopped, _storm(beside, now), _short(beside.outlook))
+        ),
     )
+
+
+def _storm(beside: Beside, now: datetime) -> Condition:
+    raging = [each for each in beside.outbreaks if now < each.until]
+    if raging:
+        said = (f"{storm.frozen(each)}: no more of them are treated for it" for each in raging)
+        return _condition("StormActive", "True", ("ManyAtOnce", "; ".join(said)))
+    if beside.outbreaks:
+        said = (f"{each.cause}: {storm.at_once(each)} at once" for each in beside.outbreaks)
+        return _condition("StormActive", "False", ("Aftermath", "; ".join(said)))
+    return _condition("StormActive", "False", ("Calm", ""))
+
+
+def _short(outlook: Outlook) -> Condition:
+    if outlook.too_short:
+        return _condition("WindowTooShort", "True", ("NotThroughInTime", outlook.too_short))
+    return _condition("WindowTooShort", "False", ("LongEnough", ""))
 
 
 def _valid(overridden: int) -> tuple[str, str]:

@@ -49,6 +49,36 @@ ONE_ACTION = "each entry must name exactly one action, one of cordon"
 
 # What is wrong: the field that is set, its value, the field that the error names, and its words.
 WRONG: dict[str, tuple[str, Any, str, str]] = {
+    "a hand-over that says not to what": (
+        "rules.0.actions",
+        [{"replace": {"template": {"name": "all", "namespace": "medik8s"}}}],
+        "spec.rules[0].actions[0].replace.template",
+        "needs its apiVersion, kind, name and namespace",
+    ),
+    "a hand-over by a condition of the kubelet": (
+        "rules.0.actions",
+        [{"replace": {"via": "karpenter", "condition": "Ready"}}],
+        "spec.rules[0].actions[0].replace.condition",
+        "none of the kubelet's",
+    ),
+    "no node of any zone": (
+        "disruption.maxUnavailablePerZone",
+        "0%",
+        "spec.disruption.maxUnavailablePerZone",
+        "lets nothing be done in mode Auto",
+    ),
+    "a threshold below zero": (
+        "disruption.stormThreshold",
+        -1,
+        "spec.disruption.stormThreshold",
+        "greater than or equal to 0",
+    ),
+    "a storm that never cools down": (
+        "disruption.stormCooldownDuration",
+        "0s",
+        "spec.disruption.stormCooldownDuration",
+        "stormCooldownDuration must be",
+    ),
     "an unknown mode": ("mode", "Automatic", "spec.mode", NO_SUCH_MODE),
     "a mode that is no text": ("mode", 1, "spec.mode", "must be of type string"),
     "an unknown mode of a rule": ("rules.0.mode", "auto", "spec.rules[0].mode", NO_SUCH_MODE),
@@ -65,8 +95,8 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
     "two actions in one entry": (
         "rules.0.actions",
         [{"cordon": {}, "drain": {}}],
-        "spec.rules[0].actions[0].drain",
-        "unknown field",
+        "spec.rules[0].actions[0]",
+        ONE_ACTION,
     ),
     "an unknown parameter of an action": (
         "rules.0.actions",
@@ -111,6 +141,30 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
         {},
         "spec.rules[0].match",
         "match must name at least one reason or cause",
+    ),
+    "an age beside reasons": (
+        "rules.0.match.uptime",
+        "720h",
+        "spec.rules[0].match",
+        "match must name either an uptime or reasons and causes",
+    ),
+    "an age of minutes": (
+        "rules.0.match",
+        {"uptime": "30m"},
+        "spec.rules[0].match.uptime",
+        "uptime must be at least 1h and at most 87600h",
+    ),
+    "an unknown time for a reboot": (
+        "rules.0.actions",
+        [{"reboot": {"when": "Sometime"}}],
+        "spec.rules[0].actions[0].reboot.when",
+        'supported values: "MaintenanceWindow", "Now", "BeforeExhaustion"',
+    ),
+    "a DaemonSet without a namespace": (
+        "rules.0.actions",
+        [{"reboot": {"kured": "kured"}}],
+        "spec.rules[0].actions[0].reboot.kured",
+        "should match",
     ),
     "empty reasons": (
         "rules.0.match.reasons",
@@ -165,6 +219,12 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
         "9" * 30 + "h",
         "spec.rules[0].for",
         f"for {NOT_A_DURATION}",
+    ),
+    "a drain of a node that takes new pods": (
+        "rules.0.actions",
+        [{"drain": {}}, {"cordon": {}}],
+        "spec.rules[0].actions",
+        "drain must come after cordon or taint",
     ),
     "no node may be unavailable, with mode Auto": (
         "disruption.maxUnavailable",
@@ -445,7 +505,12 @@ def test_what_is_left_out_is_filled_in_for_everyone_to_see(crds: ControlPlane) -
     stored = _try(crds, _changed("", {}))
 
     assert stored["spec"] == {
-        "disruption": {"maxUnavailable": "10%", "minHealthy": "51%"},
+        "disruption": {
+            "maxUnavailable": "10%",
+            "minHealthy": "51%",
+            "stormCooldownDuration": "15m",
+            "stormThreshold": 5,
+        },
         "mode": "Observe",
         "priority": 0,
         "recovery": {"coolDown": "1h", "healthyDelay": "10m"},

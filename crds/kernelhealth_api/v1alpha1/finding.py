@@ -19,7 +19,10 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """The place in the order: Info 0, Warning 1, Critical 2."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Subject(Resource):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kernelhealth_api.duration import Duration
 from kernelhealth_api.v1alpha1.finding import Severity
-from kernelhealth_api.v1alpha1.resource import MAP_BY_TYPE, Condition, Resource, Timestamp
+from kernelhealth_api.v1alpha1.resource import Resource
 from kernelhealth_api.v1alpha1.selector import LabelSelector
 
 COUNT_OR_PERCENT = r"^((100|[0-9]{1,2})%|[0-9]{1,5})$"
@@ -45,6 +45,11 @@ class Match(Resource):
     causes: tuple[str, ...] = Field(
         (), description="Causes of findings; any of them.", max_length=32
     )
+    uptime: Duration | None = Field(
+        None,
+        description="Instead of findings: the node has been up for this long, so that it is "
+        "rebooted before it falls ill.",
+    )
     min_severity: Severity = Field(
         Severity.WARNING, description="Findings below this severity do not count."
     )
@@ -73,7 +78,7 @@ class Rule(Resource):
 
 
 class Disruption(Resource):
-    """How many nodes may be out of service at once."""
+    """How many nodes may be out of service at once, and what is no accident any more."""
 
     max_unavailable: IntOrPercent = Field(
         "10%",
@@ -84,6 +89,24 @@ class Disruption(Resource):
         "51%",
         description="Fewest nodes of this policy that must stay available and free of Critical "
         "findings, or nothing is done; a share is rounded up.",
+    )
+    max_unavailable_per_zone: IntOrPercent | None = Field(
+        None,
+        description="Most nodes of this policy in one zone, by the label "
+        "topology.kubernetes.io/zone, that may be unavailable at once; those without it count as "
+        "a zone of their own. Rounded as maxUnavailable; absent: zones do not matter.",
+    )
+    storm_threshold: int = Field(
+        5,
+        description="When so many nodes fall ill of the same cause within stormCooldownDuration, "
+        "no more nodes are treated for that cause; 0: whatever happens.",
+        ge=0,
+        le=1000,
+    )
+    storm_cooldown_duration: Duration = Field(
+        timedelta(minutes=15),
+        description="How long no other node may have fallen ill of the cause until its treatments "
+        "go on: of one node, then of as many more each time as were healed.",
     )
 
 
@@ -152,33 +175,4 @@ class KernelHealthPolicySpec(Resource):
     recovery: Recovery = Field(default_factory=Recovery, description="When a node is given back.")
     pause_requests: tuple[str, ...] = Field(
         (), description="Any entry pauses the policy, and says who asked and why.", max_length=16
-    )
-
-
-class KernelHealthPolicyStatus(Resource):
-    """Counts over the nodes that the policy governs; never a list of nodes."""
-
-    nodes: int = Field(0, ge=0, description="Nodes governed.")
-    healthy: int = Field(0, ge=0, description="Nodes whose health is Healthy.")
-    warning: int = Field(0, ge=0, description="Nodes whose health is Warning.")
-    critical: int = Field(0, ge=0, description="Nodes whose health is Critical.")
-    unknown: int = Field(0, ge=0, description="Nodes whose health is Unknown.")
-    remediations_allowed: int = Field(
-        0, ge=0, description="How many more nodes might be disrupted right now."
-    )
-    in_progress: int = Field(0, ge=0, description="Nodes under treatment.")
-    pending: int = Field(0, ge=0, description="Treatments that wait for approval or room.")
-    overridden: int = Field(
-        0,
-        ge=0,
-        description="Nodes that are selected, but governed by a policy of higher priority or age.",
-    )
-    observed_generation: int | None = Field(
-        None, ge=0, description="The generation of the spec that this status is about."
-    )
-    next_window: Timestamp | None = Field(
-        None, description="When the next maintenance window opens."
-    )
-    conditions: tuple[Condition, ...] = Field(
-        (), description="Ready, Paused.", json_schema_extra=MAP_BY_TYPE
     )

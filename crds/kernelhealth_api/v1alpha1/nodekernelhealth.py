@@ -81,6 +81,9 @@ class NodeKernelHealthStatus(Resource):
         0, ge=0, description="How many observations wait to be confirmed by time."
     )
     boot_id: str | None = Field(None, alias="bootID", description="The boot that was looked at.")
+    boot_time: Timestamp | None = Field(
+        None, description="When that boot began, by the node's clock."
+    )
     kernel_release: str | None = Field(None, description="As uname -r prints it.")
     os_image: str | None = Field(None, description="PRETTY_NAME of the host's os-release.")
     agent_version: str | None = Field(None, description="Version of the agent that reports.")

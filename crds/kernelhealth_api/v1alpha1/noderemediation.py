@@ -71,11 +71,49 @@ class RungState(Resource):
         "by a person."
     )
     started_at: Timestamp | None = Field(None, description="When it was begun.")
+    stepped_at: Timestamp | None = Field(
+        None, description="When something was last done for it, such as an eviction."
+    )
     finished_at: Timestamp | None = Field(None, description="When it was done or given up.")
     message: str = Field("", description="What was done, or what stood against it.")
     requests: tuple[str, ...] = Field(
         (), description="Ids of what the agent was asked for, in order.", max_length=16
     )
+
+
+class Preview(Resource):
+    """What would come of emptying the node, as things are while the treatment waits."""
+
+    as_of: Timestamp = Field(description="When it was looked.")
+    message: str = Field("", description="All of it in a sentence.", max_length=2048)
+    pods: int = Field(0, ge=0, description="Pods that would have to go.")
+    names: tuple[str, ...] = Field(
+        (), description="Them, in the order in which they would go; the first 64.", max_length=64
+    )
+    staying: int = Field(0, ge=0, description="Pods of DaemonSets and of the node itself.")
+    forbidden_by: tuple[str, ...] = Field(
+        (), description="PodDisruptionBudgets that forbid it at that time.", max_length=64
+    )
+    local_data: tuple[str, ...] = Field(
+        (), description="Pods among them whose emptyDir volumes would be lost.", max_length=64
+    )
+    uncontrolled: tuple[str, ...] = Field(
+        (), description="Pods among them that nobody would make anew.", max_length=64
+    )
+    cpu: str = Field("0", description="What they request of processors.", max_length=32)
+    memory: str = Field("0", description="What they request of memory.", max_length=32)
+    without_room: tuple[str, ...] = Field(
+        (),
+        description="Pods among them that by what they request would find no room on the other"
+        " nodes that were looked at.",
+        max_length=64,
+    )
+    nodes_looked_at: int = Field(
+        0, ge=0, description="How many other nodes were looked at; a few, not all."
+    )
+    free_cpu: str = Field("0", description="What is free there of processors.", max_length=32)
+    free_memory: str = Field("0", description="What is free there of memory.", max_length=32)
+    nodes_available: int = Field(0, ge=0, description="Other nodes of the policy that take pods.")
 
 
 class NodeRemediationStatus(Resource):
@@ -85,12 +123,18 @@ class NodeRemediationStatus(Resource):
     waiting_for: str | None = Field(
         None, description="What it waits for, as a sentence with the reason first."
     )
+    waiting_until: Timestamp | None = Field(
+        None, description="When that is expected to be over, where it can be told beforehand."
+    )
     message: str = Field("", description="What happened last, or how it ended.")
     rungs: tuple[RungState, ...] = Field(
         (), description="One entry per action of the plan.", max_length=8
     )
     evidence: tuple[Finding, ...] = Field(
         (), description="The findings as they were when it began.", max_length=16
+    )
+    preview: Preview | None = Field(
+        None, description="What would come of it; renewed while it waits to begin."
     )
     was_unschedulable: bool = Field(
         False, description="Whether the node was cordoned before by somebody else."

@@ -9,26 +9,24 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import FrameType
 
 from pydantic import ValidationError
 
-from kernelhealth_agent import attribution, catalogue, errors, looking, moments, state
+from kernelhealth_agent import attribution, catalogue, errors, looking, moments, practice, state
 from kernelhealth_agent.apiserver import ApiServer
 from kernelhealth_agent.arguments import EXIT_BLIND, EXIT_HEALTHY
+from kernelhealth_agent.conversation import Conversation
 from kernelhealth_agent.delivery import Delivery, outbox
-from kernelhealth_agent.examination import Outcome
+from kernelhealth_agent.examination import Examiner
 from kernelhealth_agent.hosts.events import KernelEvents
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.patrol import Equipment, Listener, Patrol
 from kernelhealth_agent.reporters import prometheus
 from kernelhealth_agent.settings import Settings
 from kernelhealth_agent.survey import Surveyor
-from kernelhealth_agent.watching import Watching
 
 _LOGGER = logging.getLogger(__name__)
-_LAST_WORD = 3.0
 
 
 class UnusableError(Exception):
@@ -71,54 +69,23 @@ def server_of(settings: Settings, environment: Mapping[str, str]) -> ApiServer |
     return ApiServer(url, settings.service_account, settings.node_name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reporting:
-    """The way to the API server, if there is one."""
-
-    server: ApiServer | None
-    delivery: Delivery | None
-
-    def hear(self, outcome: Outcome, _trigger: str) -> None:
-        """Deliver what was seen."""
-        if self.delivery is not None:
-            self.delivery.offer(outcome.status)
-
-    def results(self) -> Mapping[str, int]:
-        """Return how the attempts to report have ended."""
-        return {} if self.delivery is None else dict(self.delivery.results)
-
-    @contextlib.contextmanager
-    def running(self, patrol: Patrol) -> Iterator[None]:
-        """Deliver and follow the object meanwhile; send the last state at the end."""
-        if self.server is None or self.delivery is None:
-            yield
-            return
-        watching = Watching(self.server, patrol.adopt, self.delivery.on_server)
-        self.delivery.start()
-        watching.start()
-        try:
-            yield
-        finally:
-            watching.stop()
-            self.delivery.close(_LAST_WORD)
-
-
 def _run(settings: Settings) -> None:
     server = server_of(settings, os.environ)
     settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    reporting = _reporting(settings, server)
     surveyor = Surveyor(
         attribution.Places(settings.kubelet_pods, settings.pod_logs), looking.THOROUGH_EVERY
     )
     deadline = settings.deadline.total_seconds()
     examiner = looking.examiner(_host(settings), catalogue.every(), surveyor, deadline)
-    scrape = prometheus.Scrape(lambda: examiner.rounds.workers.abandoned, reporting.results)
     with contextlib.ExitStack() as ends:
+        talk = _conversation(settings, server, examiner, ends)
+        results = dict[str, int] if talk is None else talk.results
+        scrape = prometheus.Scrape(lambda: examiner.rounds.workers.abandoned, results)
         events = ends.enter_context(KernelEvents(settings.root))
         _greet(settings, ends.enter_context(_served(scrape, settings)), reports=server is not None)
         period = settings.period.total_seconds()
         equipment = Equipment(examiner, surveyor, events, moments.now, settings.run_dir, period)
-        _patrol(equipment, [scrape.hear, reporting.hear], reporting)
+        _patrol(equipment, scrape.hear, talk)
     _LOGGER.info("Agent was stopped")
 
 
@@ -157,17 +124,24 @@ def _greet(settings: Settings, metrics: str, *, reports: bool) -> None:
         _LOGGER.warning("Agent was started without a capability: %s", sentence)
 
 
-def _reporting(settings: Settings, server: ApiServer | None) -> _Reporting:
+def _conversation(
+    settings: Settings, server: ApiServer | None, examiner: Examiner, ends: contextlib.ExitStack
+) -> Conversation | None:
+    """Return the conversation with the operator; None where there is nobody to talk to."""
     if server is None:
-        return _Reporting(None, None)
+        return None
     refresh, spread = settings.refresh_period, settings.first_report_spread
     waiting = outbox(refresh.total_seconds(), spread.total_seconds())
-    return _Reporting(server, Delivery(server, waiting))
+    news = ends.enter_context(KernelEvents(settings.root))
+    host, boot_id = examiner.rounds.host, examiner.identity.boot_id
+    opened = practice.opened(settings, host, boot_id, news.wait)
+    return Conversation(server, Delivery(server, waiting), opened)
 
 
-def _patrol(equipment: Equipment, listeners: list[Listener], reporting: _Reporting) -> None:
+def _patrol(equipment: Equipment, scrape: Listener, talk: Conversation | None) -> None:
     """Go round until a signal comes."""
     remembered = state.load(equipment.directory, equipment.examiner.identity.boot_id or "")
+    listeners = [scrape] if talk is None else [scrape, talk.hear]
     patrol = Patrol(equipment, remembered, listeners)
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -176,7 +150,7 @@ def _patrol(equipment: Equipment, listeners: list[Listener], reporting: _Reporti
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with reporting.running(patrol):
+    with contextlib.nullcontext() if talk is None else talk.running(patrol):
         patrol.run()
 
 

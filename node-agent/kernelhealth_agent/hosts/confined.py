@@ -36,7 +36,7 @@ def folder(root: str, path: str, suffix: str, keep: str = "") -> Folder:
     files, omitted, wanted = {}, [], re.compile(keep.encode())
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with _opened(top, path) as directory:
+        with opened(top, path) as directory:
             status = os.fstat(directory)
             names, whole = _names(directory, suffix)
         if not whole:
@@ -66,7 +66,7 @@ def _names(directory: int, suffix: str) -> tuple[list[str], bool]:
 
 
 def _content(top: int, path: str) -> bytes:
-    with _opened(top, path) as found:
+    with opened(top, path) as found:
         status = os.fstat(found)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
@@ -85,7 +85,7 @@ def _kept(content: bytes, wanted: re.Pattern[bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(top: int, path: str) -> Iterator[int]:
+def opened(top: int, path: str) -> Iterator[int]:
     """Give a descriptor (O_PATH) on *path*, resolved as if *top* were the root directory."""
     trail, left, links = [top], path.split("/")[::-1], 0
     try:

@@ -9,19 +9,12 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from kernelhealth_api.remediation import Taint
 from kernelhealth_operator.cluster.envelope import NarrowMetadata, NarrowObject
 from kernelhealth_operator.cluster.kinds import Kind
+from kernelhealth_operator.policy.foreign import WATCHED
 
 ANNOTATION_PREFIX = "kernelhealth.io/"
-
-
-@dataclass(frozen=True, slots=True)
-class Taint:
-    """A taint of a Node."""
-
-    key: str
-    value: str
-    effect: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,8 @@ class NodeView:
     """What the operator knows of a Node.
 
     Two views are equal when they say the same, whatever the resourceVersion: a kubelet's heartbeat
-    changes nothing. *annotations* are those with the project's prefix, without it cut off.
+    changes nothing. *annotations* are those with the project's prefix, without it cut off, and
+    those of others that are looked at.
     """
 
     name: str
@@ -72,6 +66,7 @@ class _Taint(BaseModel):
     key: str
     value: str = ""
     effect: str
+    time_added: str = Field("", alias="timeAdded")
 
 
 class _Spec(BaseModel):
@@ -139,13 +134,13 @@ def view_of(own_conditions: Collection[str]) -> Callable[[NodeModel], NodeView]:
             annotations={
                 intern(key): value
                 for key, value in metadata.annotations.items()
-                if key.startswith(ANNOTATION_PREFIX)
+                if key.startswith(ANNOTATION_PREFIX) or key in WATCHED
             },
             created=metadata.created,
             deleted=metadata.deleted,
             unschedulable=node.spec.unschedulable,
             taints=tuple(
-                Taint(intern(one.key), intern(one.value), intern(one.effect))
+                Taint(intern(one.key), intern(one.value), intern(one.effect), one.time_added)
                 for one in node.spec.taints
             ),
             conditions=tuple(condition(one) for one in status.conditions),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kernelhealth_api.procedure import PatchNode
 from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy import ending, guards, rungs
+from kernelhealth_operator.policy import ending, foresight, gate, guards, rungs
 from kernelhealth_operator.policy.case import DONE, PENDING, Case
 from kernelhealth_operator.policy.decision import (
     Announce,
@@ -32,11 +34,12 @@ def act(case: Case, verdicts: Verdicts) -> Decision:
         # What is left belongs to other rules: this one's actions were not meant for it.
         no = remaining(case)
         return hold(case, (*verdicts, no), no)
-    verdicts += guards.ask(case.situation, guards.ACTING)
+    verdicts = gate.ask(case, index, (*verdicts, *guards.ask(case.situation, guards.ACTING)))
     objection = guards.objection(verdicts) or rungs.prepared(case, index)
     if objection:
         verdicts = verdicts if objection in verdicts else (*verdicts, objection)
-        return hold(case, verdicts, objection, _waiting_phase(case, objection))
+        held = hold(case, verdicts, objection, _waiting_phase(case, objection))
+        return foresight.foresee(case, held)
     if rungs.procedure_at(case, index) is not None:
         return rungs.take(case, index, verdicts)
     return _mark(case, index, verdicts)
@@ -45,7 +48,8 @@ def act(case: Case, verdicts: Verdicts) -> Decision:
 def _mark(case: Case, index: int, verdicts: Verdicts) -> Decision:
     ((name, given),) = case.treatment.spec.plan[index].items()
     remediation = case.remediations[name]
-    target, settings = target_of(case.situation.node), remediation.settings.model_validate(given)
+    settings = remediation.settings.model_validate(given)
+    target = replace(target_of(case.situation.node), reason=case.treatment.spec.reasons[0])
     # One change at a time: the next is made from how the node is afterwards.
     change = next(iter(remediation.apply(target, case.treatment.name, settings)), None)
     if change is None:

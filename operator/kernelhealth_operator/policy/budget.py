@@ -37,6 +37,12 @@ def room(disruption: Disruption, others: Tally) -> bool:
     return others.unavailable + 1 <= most
 
 
+def room_in_zone(disruption: Disruption, others: Tally) -> bool:
+    """Whether one more node of a zone may become unavailable, *others* being the rest of it."""
+    limit = disruption.max_unavailable_per_zone
+    return limit is None or others.unavailable + 1 <= most_unavailable(limit, others.nodes + 1)
+
+
 def sound_enough(disruption: Disruption, others: Tally) -> bool:
     """Whether *others*, which are all but the node in question, are enough by themselves."""
     return others.sound >= fewest_sound(disruption.min_healthy, others.nodes + 1)

@@ -64,7 +64,8 @@ class Case:
         """What keeps the treatment open: its own findings; once it has done something, any."""
         policy, report = self.situation.policy, self.situation.report
         if self.having(DONE) or self.having(REVERTING):
-            return match.unresolved(policy, report) if policy and report else ()
+            others = match.unresolved(policy, report) if policy and report else ()
+            return (*others, *(found for found in self.own if found not in others))
         return self.own
 
     def known(self) -> Iterator[tuple[int, Remediation[Any]]]:
@@ -96,6 +97,11 @@ class Case:
         )
 
     def write(self, **changes: object) -> SetStatus:
-        """Return the step that changes these fields of the status."""
+        """Return the step that changes these fields of the status.
+
+        Until when it waits is said anew each time it is said for what.
+        """
+        if "waiting_for" in changes:
+            changes = {"waiting_until": None, **changes}
         status = self.status.model_copy(update=changes)
         return SetStatus(self.treatment.name, self.treatment.resource_version, status)

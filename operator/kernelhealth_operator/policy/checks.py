@@ -9,6 +9,7 @@ from kernelhealth_api.v1alpha1.kernelhealthpolicy import Mode, Rule
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
 from kernelhealth_api.v1alpha1.noderemediation import Decision
 from kernelhealth_operator.policy import history, match
+from kernelhealth_operator.policy.age import UPTIME
 from kernelhealth_operator.policy.decision import Verdict
 from kernelhealth_operator.policy.situation import Situation
 
@@ -62,9 +63,11 @@ def no_other_treatment(situation: Situation) -> Verdict:
 
 
 def no_leftover(situation: Situation) -> Verdict:
-    """LeftoverCordon: the cordon names a treatment that is not under way."""
-    if owner := situation.node.cordon_owner:
-        what = f"the Node is still marked as cordoned by NodeRemediation {owner}"
+    """LeftoverCordon: a mark on the node names a treatment that is not under way."""
+    if owner := situation.node.marked_by:
+        node = situation.node
+        how = "cordoned" if node.cordon_owner else "tainted" if node.taint_owner else "prepared"
+        what = f"the Node is still marked as {how} by NodeRemediation {owner}"
         return Verdict.no("no_leftover", "LeftoverCordon", what)
     return Verdict.yes("no_leftover", "no cordon is left over from an earlier treatment")
 
@@ -140,6 +143,9 @@ def measured(situation: Situation) -> Verdict:
     if policy is None or report is None or treatment is None:
         return Verdict.no("measured", "NotMeasured", "nothing is known about the findings")
     rule = match.rule_named(policy, treatment.spec.rule)
+    if UPTIME in treatment.spec.reasons and report.uptime is None:
+        what = "the agent does not say when the node booted"
+        return Verdict.no("measured", "NotMeasured", what)
     blind = sorted(report.unmeasured.intersection(treatment.spec.reasons))
     if blind and not (rule and match.own(policy, rule, report)):
         what = f"the agent cannot measure {', '.join(blind)} at present: its conditions say why"

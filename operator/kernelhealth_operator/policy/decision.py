@@ -26,7 +26,8 @@ from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationSpec, NodeR
 class Verdict:
     """The answer of one check: *reason* is one word, *message* a sentence for a person.
 
-    *retry_at* is when time alone may change the answer.
+    *retry_at* is when time alone may change the answer. *expected* is when it will, where that is
+    known beforehand and stays the same each time it is asked.
     """
 
     check: str
@@ -34,6 +35,7 @@ class Verdict:
     reason: str
     message: str
     retry_at: datetime | None = None
+    expected: datetime | None = None
 
     @classmethod
     def yes(cls, check: str, message: str) -> Verdict:

@@ -19,11 +19,19 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy.case import DONE, OVERRULED, REVERTED, REVERTING, Case
+from kernelhealth_api.v1alpha1.noderemediation import Phase, RungState
+from kernelhealth_operator.policy import giving
+from kernelhealth_operator.policy.case import (
+    DONE,
+    FAILED,
+    OVERRULED,
+    REVERTED,
+    REVERTING,
+    RUNNING,
+    Case,
+)
 from kernelhealth_operator.policy.decision import (
     Announce,
-    ChangeNode,
     Decision,
     SetStatus,
     Step,
@@ -41,12 +49,17 @@ def end(case: Case, phase: Phase, verdict: Verdict) -> Decision:
     """
     steps: list[Step] = []
     target = target_of(case.situation.node)
-    for _, remediation in reversed(tuple(case.known())):
-        change = next(iter(remediation.revert(target, case.treatment.name)), None)
-        if change is not None:
-            # One change of the node at a time: the next is made from how it is afterwards.
-            steps += [ChangeNode(change), Announce("Normal", remediation.undid, verdict.message)]
-            break
+    given_back = [
+        (change, remediation.undid)
+        for _, remediation in reversed(tuple(case.known()))
+        for change in remediation.revert(target, case.treatment.name)
+    ]
+    if given_back:
+        # All marks go in one change: a node that bears only some of them looks as if a person had
+        # taken the others away.
+        steps += giving.steps(target.name, [change for change, _ in given_back])
+        events = dict.fromkeys(event for _, event in given_back)
+        steps += [Announce("Normal", event, verdict.message) for event in events]
     if not steps:
         return replace(close(case, phase, str(verdict)), verdicts=(verdict,))
     succeeds = phase is Phase.SUCCEEDED
@@ -66,7 +79,7 @@ def close(case: Case, phase: Phase, message: str) -> Decision:
         phase=phase,
         message=message,
         waiting_for=None,
-        rungs=case.changed(REVERTING, REVERTED),
+        rungs=_left(case, case.changed(REVERTING, REVERTED), phase),
         finished_at=case.situation.now,
     )
     event = "RemediationSucceeded" if phase is Phase.SUCCEEDED else "RemediationCancelled"
@@ -95,6 +108,19 @@ def give_up(case: Case, verdicts: tuple[Verdict, ...]) -> Decision:
     return Decision((confirm(case.situation.node), final, told), (*verdicts, no))
 
 
+def fail(case: Case, over: SetStatus, message: str) -> Decision:
+    """Return the steps that end a treatment because what follows rests on what was given up.
+
+    *over* is the step that writes that it was. What marks the node bears stay on it, as with one
+    that was treated in vain.
+    """
+    no = Verdict.no("carried_out", "RemediationFailed", message)
+    update = {"phase": Phase.FAILED, "message": str(no), "finished_at": case.situation.now}
+    final = replace(over, status=over.status.model_copy(update=update))
+    told = Announce("Warning", "RemediationFailed", message)
+    return Decision((confirm(case.situation.node), final, told), (no,))
+
+
 def overrule(case: Case, verdict: Verdict) -> Decision:
     """Return the steps that end the treatment because a person undid what it had done.
 
@@ -102,31 +128,53 @@ def overrule(case: Case, verdict: Verdict) -> Decision:
     that was taken and is undone, and comes here again.
     """
     target = target_of(case.situation.node)
-    changes: list[Step] = [
-        ChangeNode(change)
+    reverted = [
+        change
         for remediation in case.remediations.values()
         for change in remediation.revert(target, case.treatment.name)
     ]
+    changes = giving.steps(target.name, reverted) or (confirm(case.situation.node),)
     final = case.write(
         phase=Phase.CANCELLED,
         message=str(verdict),
         waiting_for=None,
         healthy_since=None,
-        rungs=case.changed(DONE, OVERRULED),
+        rungs=_left(case, case.changed(DONE, OVERRULED), Phase.CANCELLED),
         finished_at=case.situation.now,
     )
     told = Announce("Normal", "RemediationCancelled", str(verdict))
-    return Decision((*(changes or [confirm(case.situation.node)]), final, told), (verdict,))
+    return Decision((*changes, final, told), (verdict,))
 
 
 def gone(treatment: Treatment, message: str, now: datetime) -> SetStatus:
-    """Return the step that ends *treatment* because its node no longer exists."""
+    """Return the step that ends *treatment* because its node no longer exists.
+
+    Where another project was asked to replace the node that is what was wanted.
+    """
     status = treatment.status.model_copy(
         update={
-            "phase": Phase.CANCELLED,
+            "phase": Phase.SUCCEEDED if giving.handed_over(treatment) else Phase.CANCELLED,
             "message": message,
             "waiting_for": None,
             "finished_at": now,
         }
     )
     return SetStatus(treatment.name, treatment.resource_version, status)
+
+
+def _left(case: Case, rungs: tuple[RungState, ...], phase: Phase) -> tuple[RungState, ...]:
+    """Return *rungs* without one that is under way: it helped before it was over, or is given up.
+
+    What the agent has said of it meanwhile is not lost.
+    """
+    report = case.situation.report
+    answer = None if report is None else report.request
+    state = DONE if phase is Phase.SUCCEEDED else FAILED
+
+    def over(rung: RungState) -> RungState:
+        heard = answer is not None and answer.id in rung.requests
+        message = f"{answer.state}: {answer.message}" if answer and heard else rung.message
+        update = {"state": state, "message": message, "finished_at": case.situation.now}
+        return rung.model_copy(update=update)
+
+    return tuple(over(rung) if rung.state == RUNNING else rung for rung in rungs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kernelhealth_operator.policy import checks, turns
+from kernelhealth_operator.policy import checks, foreign, futility, preventive, queue, storm, turns
 from kernelhealth_operator.policy.decision import Verdict
 from kernelhealth_operator.policy.situation import Situation
 
@@ -40,6 +40,10 @@ OPENING: Chain = (
     checks.persisted,
     # A person who ended the last treatment is not contradicted at once.
     checks.cooled_down,
+    # What did not help is not repeated on end.
+    futility.not_futile,
+    # A node that is merely old is not rebooted again and again.
+    preventive.not_in_vain,
 )
 """Whether a NodeRemediation may be opened."""
 
@@ -82,14 +86,24 @@ WITHDRAWING: Chain = (
 ACTING: Chain = (
     # A person approves first, where the rule asks for that.
     checks.approved,
+    # Nobody else is at work on the node.
+    foreign.nobody_else_reboots,
     # Who counts the others must have heard of them.
     turns.others_known,
     # One control-plane node at a time.
     turns.control_plane_spared,
+    # That many nodes fall ill at once of the same is no reason to treat all of them.
+    storm.not_frozen,
+    # Afterwards it is tried on one node, then on two, then on four.
+    storm.paced,
     # There is room among the nodes that may be unavailable,
     turns.room_left,
+    # in the node's zone as well,
+    turns.room_in_zone,
     # and enough of the others are sound.
     turns.enough_sound,
+    # and nobody is worse or has waited longer.
+    queue.its_turn,
 )
 """Whether the next action of an open NodeRemediation may be taken; asked after ``HOLDING``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy import ending, guards
+from kernelhealth_operator.policy import ending, guards, rungs
 from kernelhealth_operator.policy.acting import act
 from kernelhealth_operator.policy.case import DONE, REVERTING, Case
 from kernelhealth_operator.policy.decision import Decision, Verdict
@@ -16,6 +16,8 @@ Verdicts = tuple[Verdict, ...]
 def proceed(case: Case) -> Decision:
     """Take the next step of a treatment whose report is current and that nothing holds."""
     verdicts = guards.ask(case.situation, guards.HOLDING)
+    if (going_on := rungs.going_on(case, verdicts)) is not None:
+        return going_on
     if not case.findings:
         return _recover(case, verdicts)
     if case.status.phase is Phase.VERIFYING or case.having(REVERTING):

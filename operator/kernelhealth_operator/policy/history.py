@@ -6,7 +6,7 @@ import hashlib
 
 from kernelhealth_api.v1alpha1.noderemediation import Decision
 from kernelhealth_operator.policy.case import OVERRULED
-from kernelhealth_operator.policy.situation import Situation, Treatment
+from kernelhealth_operator.policy.situation import Node, Situation, Treatment
 
 
 def ended_by_person(treatment: Treatment) -> bool:
@@ -36,7 +36,14 @@ def next_name(situation: Situation) -> str:
     an earlier node of the same name does not matter: a late cache may know less of that.
     """
     node = situation.node
-    mine = (each.name for each in situation.recent if each.spec.node_uid == node.uid)
-    last = next(mine, "")
+    mine = [each.name for each in situation.recent if each.spec.node_uid == node.uid]
+    name = _follower(node, mine[0] if mine else "")
+    # Of two that began within a second nobody can tell which was the last, but by their names.
+    while name in mine:
+        name = _follower(node, name)
+    return name
+
+
+def _follower(node: Node, last: str) -> str:
     digest = hashlib.sha256(f"{node.uid}\n{last}".encode()).hexdigest()[:10]
     return f"{node.name[:200].rstrip('.-')}-{digest}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kernelhealth_api.v1alpha1.finding import Finding, Severity
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import Match, Mode, Rule
+from kernelhealth_operator.policy.age import UPTIME, aged, old_enough
 from kernelhealth_operator.policy.situation import Policy, Report, Situation
 
 
@@ -46,14 +47,19 @@ def matching(policy: Policy, report: Report) -> tuple[str, ...]:
     return tuple(each.rule.name for each in _firings(policy, report))
 
 
+def answered(policy: Policy, report: Report) -> tuple[Finding, ...]:
+    """Return the findings that any rule is about, be it only to observe them."""
+    return tuple(found for each in _firings(policy, report) for found in each.evidence)
+
+
 def own(policy: Policy, rule: Rule, report: Report) -> tuple[Finding, ...]:
     """Return the findings that *rule* may act on: what it matches, worst first.
 
-    What a rule above it only observes is not among them.
+    What a rule above it only observes is not among them. The age of a node is its own finding, and
+    belongs to nobody else: nothing waits for it to go away but the reboot for its sake.
     """
-    return _worst_first(
-        finding for finding in unresolved(policy, report) if matches(rule.match, finding)
-    )
+    answerable = (found for found in _all(report) if _is_answered(policy, found))
+    return _worst_first(found for found in answerable if matches(rule.match, found))
 
 
 def unresolved(policy: Policy, report: Report) -> tuple[Finding, ...]:
@@ -62,12 +68,7 @@ def unresolved(policy: Policy, report: Report) -> tuple[Finding, ...]:
     Not only those of the rule it was treated by: it would be taken away again at once, or be
     handed to the workloads although a person has yet to decide about another finding.
     """
-    return _worst_first(
-        finding
-        for finding in report.findings
-        if (answering := _answering(policy, finding))
-        and mode(policy, answering) is not Mode.OBSERVE
-    )
+    return _worst_first(found for found in report.findings if _is_answered(policy, found))
 
 
 def firing_now(situation: Situation) -> Firing | None:
@@ -86,8 +87,10 @@ def matches(wanted: Match, finding: Finding) -> bool:
     """Whether *finding* meets every part of *wanted* that is given; one without parts is never met.
 
     The schema refuses a match without reasons and causes; should one get through, it must not mean
-    every finding there is.
+    every finding there is. An age is met by nothing but an uptime, which asks for nothing else.
     """
+    if wanted.uptime is not None or finding.reason == UPTIME:
+        return old_enough(wanted, finding)
     return (
         bool(wanted.reasons or wanted.causes)
         and (not wanted.reasons or finding.reason in wanted.reasons)
@@ -105,9 +108,19 @@ def _answering(policy: Policy, finding: Finding) -> Rule | None:
     return next((rule for rule in policy.spec.rules if matches(rule.match, finding)), None)
 
 
+def _is_answered(policy: Policy, finding: Finding) -> bool:
+    answering = _answering(policy, finding)
+    return answering is not None and mode(policy, answering) is not Mode.OBSERVE
+
+
+def _all(report: Report) -> tuple[Finding, ...]:
+    age = aged(report)
+    return report.findings if age is None else (*report.findings, age)
+
+
 def _firings(policy: Policy, report: Report) -> list[Firing]:
     claimed: dict[str, list[Finding]] = {}
-    for finding in report.findings:
+    for finding in _all(report):
         if rule := _answering(policy, finding):
             claimed.setdefault(rule.name, []).append(finding)
     return [

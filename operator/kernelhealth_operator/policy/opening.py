@@ -14,11 +14,10 @@ from kernelhealth_api.v1alpha1.noderemediation import (
     Phase,
     RungState,
 )
-from kernelhealth_operator.policy import checks, guards, history, match
+from kernelhealth_operator.policy import checks, giving, guards, history, match
 from kernelhealth_operator.policy.case import PENDING
 from kernelhealth_operator.policy.decision import (
     Announce,
-    ChangeNode,
     Decision,
     OpenRemediation,
     Step,
@@ -30,8 +29,8 @@ from kernelhealth_operator.policy.target import target_of
 
 def open_or_wait(situation: Situation, remediations: Mapping[str, Remediation[Any]]) -> Decision:
     """Decide about a node that has no open treatment."""
-    if situation.node.cordon_owner:
-        return _tidy(situation, situation.node.cordon_owner, remediations)
+    if situation.node.marked_by:
+        return _tidy(situation, situation.node.marked_by, remediations)
     verdicts = guards.ask(situation, guards.OPENING)
     if no := guards.objection(verdicts):
         return Decision((), verdicts, _waiting_for(situation, no), no.retry_at)
@@ -113,15 +112,15 @@ def _tidy(
     not enough.
     """
     last = next((each for each in situation.recent if each.name == owner), None)
-    if last is not None and last.status.phase is Phase.INEFFECTIVE and _still_sick(situation):
-        verdict = checks.no_leftover(situation)
-        return Decision((), (verdict,), f"Ineffective: {last.status.message}")
+    in_vain = last is not None and last.status.phase in {Phase.INEFFECTIVE, Phase.FAILED}
+    if last is not None and in_vain and _still_sick(situation):
+        return Decision((), (checks.no_leftover(situation),), last.status.message)
     ended = situation.owner_missing or last is not None
     verdicts = guards.ask(situation, guards.TIDYING)
     target = target_of(situation.node)
     if ended and not guards.objection(verdicts):
         for remediation in remediations.values():
-            steps = tuple(ChangeNode(action) for action in remediation.revert(target, owner))
+            steps = giving.steps(target.name, remediation.revert(target, owner))
             if steps:
                 what = f"NodeRemediation {owner}, by which it was changed, is no longer open"
                 return Decision((*steps, Announce("Normal", remediation.undid, what)), verdicts)

@@ -30,4 +30,5 @@ def patient_of(case: Case, index: int) -> Patient:
         asked=None if report is None else report.asked,
         answer=None if report is None else report.request,
         read=situation.read or {},
+        others_available=max(0, situation.others.nodes - situation.others.unavailable),
     )

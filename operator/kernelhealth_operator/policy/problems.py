@@ -83,12 +83,17 @@ def _rules(spec: KernelHealthPolicySpec, catalogue: Catalogue) -> Iterator[Probl
             )
         yield from _match(rule.match, f"{where}.match", catalogue)
         for rung, action in enumerate(rule.actions):
-            yield from _action(action, f"{where}.actions[{rung}]", catalogue)
+            yield from _action(action, f"{where}.actions[{rung}]", spec, catalogue)
+        if rule.match.uptime is not None and not any("reboot" in one for one in rule.actions):
+            yield Problem(f"{where}.actions", "reboot nothing, so that it stays as old: add reboot")
 
 
 def _match(match: Match, where: str, catalogue: Catalogue) -> Iterator[Problem]:
-    if not match.reasons and not match.causes:
-        yield Problem(where, "names neither reasons nor causes, so that it never matches: add one")
+    if not match.reasons and not match.causes and match.uptime is None:
+        yield Problem(
+            where,
+            "names neither reasons nor causes nor an uptime, so that it never matches: add one",
+        )
     for index, reason in enumerate(match.reasons):
         if reason not in catalogue.reasons:
             yield _unknown(f"{where}.reasons[{index}]", "reason", reason, catalogue.reasons)
@@ -98,7 +103,10 @@ def _match(match: Match, where: str, catalogue: Catalogue) -> Iterator[Problem]:
 
 
 def _action(
-    action: Mapping[str, Mapping[str, Any]], where: str, catalogue: Catalogue
+    action: Mapping[str, Mapping[str, Any]],
+    where: str,
+    spec: KernelHealthPolicySpec,
+    catalogue: Catalogue,
 ) -> Iterator[Problem]:
     known = {remediation.name: remediation for remediation in catalogue.remediations}
     if len(action) != 1:
@@ -108,11 +116,14 @@ def _action(
             yield _unknown(f"{where}.{name}", "action", name, known)
             continue
         try:
-            known[name].settings.model_validate(parameters)
+            settings = known[name].settings.model_validate(parameters)
         except ValidationError as error:
             for each in error.errors():
                 field = ".".join([where, name, *(str(part) for part in each["loc"])])
                 yield Problem(field, f"is refused by {name}: {each['msg']}")
+            continue
+        if flaw := known[name].flaw(settings, spec):
+            yield Problem(f"{where}.{name}", flaw)
 
 
 def _disruption(spec: KernelHealthPolicySpec) -> Iterator[Problem]:
@@ -123,12 +134,27 @@ def _disruption(spec: KernelHealthPolicySpec) -> Iterator[Problem]:
             values.append(budget.fewest_sound(value, 100))
         except budget.NotAShareError as error:
             yield Problem(f"spec.disruption.{field}", str(error))
+    zone = spec.disruption.max_unavailable_per_zone
+    if zone is not None:
+        yield from _zone(zone, spec)
     if len(values) == 2 and _acts(spec) and _never(spec.disruption):
         yield Problem(
             "spec.disruption.maxUnavailable",
             "allows no node to be unavailable although the mode is Auto: "
             "allow at least one, or choose the mode Observe",
         )
+
+
+def _zone(value: str | int, spec: KernelHealthPolicySpec) -> Iterator[Problem]:
+    where = "spec.disruption.maxUnavailablePerZone"
+    try:
+        most = budget.most_unavailable(value, 1)
+    except budget.NotAShareError as error:
+        yield Problem(where, str(error))
+        return
+    if not most and _acts(spec):
+        what = "allows no node to be unavailable although the mode is Auto: allow at least one"
+        yield Problem(where, what)
 
 
 def _acts(spec: KernelHealthPolicySpec) -> bool:

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
 from kernelhealth_api.procedure import (
-    AskAgent,
     Await,
     Finished,
     GaveUp,
-    PatchNode,
-    Patient,
     Procedure,
     Proceed,
 )
 from kernelhealth_api.remediation import Remediation
-from kernelhealth_api.v1alpha1.noderemediation import Phase, RungState
+from kernelhealth_api.v1alpha1.noderemediation import Phase
+from kernelhealth_operator.policy import ending, record
 from kernelhealth_operator.policy.case import DONE, FAILED, PENDING, RUNNING, SKIPPED, Case
 from kernelhealth_operator.policy.decision import (
     Announce,
     ChangeNode,
     Decision,
     Do,
-    SetStatus,
-    Step,
     Verdict,
 )
 from kernelhealth_operator.policy.holding import hold
 from kernelhealth_operator.policy.patient import patient_of
 
 Verdicts = tuple[Verdict, ...]
+
+_READ_AGAIN = timedelta(seconds=30)
+"""When to try again should one reading have led to the next without an end."""
 
 
 def current(case: Case) -> int | None:
@@ -79,22 +78,48 @@ def take(case: Case, index: int, verdicts: Verdicts) -> Decision:
     patient = patient_of(case, index)
     paths = procedure.reads(patient, settings)
     if any(path not in patient.read for path in paths):
-        return Decision((), verdicts, case.status.waiting_for, reads=paths)
+        due = case.situation.now + _READ_AGAIN
+        return Decision((), verdicts, case.status.waiting_for, due, reads=paths)
     progress = procedure.advance(patient, settings)
     match progress:
         case Proceed(effects, message, retry_at):
-            steps = _steps(case, index, patient, effects, message)
-            told = () if case.status.rungs[index].started_at else (_told(case, remediation),)
+            steps = record.steps(case, index, patient, effects, message)
+            told = () if case.status.rungs[index].started_at else (record.told(case, remediation),)
             return Decision((*steps, *told), verdicts, message, retry_at)
         case Await(reason, message, retry_at):
             no = Verdict.no("advanced", reason, message, retry_at)
             return hold(case, (*verdicts, no), no, Phase.RUNNING if _begun(case) else None)
         case Finished(message):
-            return Decision((_over(case, index, DONE, message),), verdicts)
-        case GaveUp(message, quietly):
-            over = _over(case, index, SKIPPED if quietly else FAILED, message)
-            told = () if quietly else (Announce("Warning", "RemediationActionFailed", message),)
-            return Decision((over, *told), verdicts)
+            return Decision((record.over(case, index, DONE, message),), verdicts)
+        case GaveUp():
+            return _given_up(case, index, progress, verdicts)
+
+
+def _given_up(case: Case, index: int, why: GaveUp, verdicts: Verdicts) -> Decision:
+    over = record.over(case, index, SKIPPED if why.quietly else FAILED, why.message)
+    if why.stops:
+        return ending.fail(case, over, why.message)
+    told = Announce("Warning", "RemediationActionFailed", why.message)
+    return Decision((over,) if why.quietly else (over, told), verdicts)
+
+
+def going_on(case: Case, verdicts: Verdicts) -> Decision | None:
+    """Return the next step of what is seen through even though the findings may be gone by now.
+
+    A reboot that was asked for is one; should something have to be done for it once more, that is
+    decided like everything that is done.
+    """
+    index = current(case)
+    procedure = procedure_at(case, index)
+    if index is None or procedure is None or not procedure.endures:
+        return None
+    if case.status.rungs[index].state != RUNNING or not case.status.rungs[index].requests:
+        return None
+    if prepared(case, index) is not None:
+        return None
+    decision = take(case, index, verdicts)
+    does = any(isinstance(step, ChangeNode | Do) for step in decision.steps)
+    return None if does else decision
 
 
 def prepared(case: Case, index: int) -> Verdict | None:
@@ -132,48 +157,3 @@ def _settled_at(case: Case, index: int) -> datetime | None:
 
 def _begun(case: Case) -> bool:
     return any(rung.started_at is not None for rung in case.status.rungs)
-
-
-def _steps(
-    case: Case, index: int, patient: Patient, effects: tuple[Any, ...], message: str
-) -> tuple[Step, ...]:
-    """Write that it goes on, then do it: the first is refused should the treatment have moved."""
-    asked = [e.request.id for e in effects if isinstance(e, AskAgent)]
-    rung = case.status.rungs[index]
-    requests = (*rung.requests, *(one for one in asked if one not in rung.requests))
-    written = _changed(case, index, state=RUNNING, message=message, requests=requests[-16:])
-    return (
-        written,
-        *(
-            ChangeNode(effect) if isinstance(effect, PatchNode) else Do(patient.name, effect)
-            for effect in effects
-        ),
-    )
-
-
-def _over(case: Case, index: int, state: str, message: str) -> SetStatus:
-    return _changed(case, index, state=state, message=message, finished_at=case.situation.now)
-
-
-def _changed(case: Case, index: int, **changes: object) -> SetStatus:
-    now, rungs = case.situation.now, list(case.status.rungs)
-    begun = rungs[index].started_at or now
-    rungs[index] = RungState.model_validate(
-        rungs[index].model_dump(by_alias=False) | {"started_at": begun} | changes
-    )
-    return case.write(
-        phase=Phase.RUNNING,
-        started_at=case.status.started_at or now,
-        rungs=tuple(rungs),
-        waiting_for=None,
-        message="",
-    )
-
-
-def _told(case: Case, remediation: Remediation[Any]) -> Announce:
-    spec = case.treatment.spec
-    what = (
-        f"{', '.join(spec.reasons)}: rule {spec.rule} of policy {spec.policy} asks for it, "
-        f"NodeRemediation {case.treatment.name} follows it up"
-    )
-    return Announce("Normal", remediation.did, what)

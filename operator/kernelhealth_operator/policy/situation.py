@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from kernelhealth_api.remediation import Taint, marked_by
 from kernelhealth_api.v1alpha1.finding import Finding
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
@@ -15,6 +16,8 @@ from kernelhealth_api.v1alpha1.request import HostRequest, RequestStatus
 
 IGNORE = "kernelhealth.io/ignore"
 """Label of a Node that nothing shall be done to; it counts when its value is ``true``."""
+ZONE = "topology.kubernetes.io/zone"
+"""Label of a Node that names the zone it is in."""
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 """Label of the Nodes that run the control plane; its value does not matter."""
 
@@ -25,7 +28,8 @@ class Node:
 
     *cordon_owner* is the value of the annotation ``kernelhealth.io/cordoned-by``: the
     NodeRemediation that made the node unschedulable. *taken_over*: the API server says that
-    somebody else made it so again since; a person did, faster than anybody looked.
+    somebody else made it so again since; a person did, faster than anybody looked. *taint_owner* is
+    the value of ``kernelhealth.io/tainted-by``: the NodeRemediation that tainted the node.
     """
 
     name: str
@@ -40,6 +44,18 @@ class Node:
     boot_id: str | None = None
     deleting: bool = False
     taken_over: bool = False
+    taints: tuple[Taint, ...] = ()
+    taint_owner: str | None = None
+
+    @property
+    def marked_by(self) -> str | None:
+        """The NodeRemediation whose mark the node bears, if it bears one."""
+        return self.cordon_owner or self.taint_owner or marked_by(self.annotations)
+
+    @property
+    def zone(self) -> str:
+        """The zone that the node is in; those that do not say it are in one of their own."""
+        return self.labels.get(ZONE, "")
 
     @property
     def control_plane(self) -> bool:
@@ -54,7 +70,8 @@ class Node:
     @property
     def available(self) -> bool:
         """Whether the node takes new pods."""
-        return self.ready and not self.unschedulable and not self.deleting
+        shut = self.unschedulable or self.taint_owner is not None
+        return self.ready and not shut and not self.deleting
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,8 @@ class Report:
     *unmeasured* are the reasons whose condition is Unknown although the node has what they are
     about (any reason of the condition but ``NotAvailable``): that they are not among the findings
     proves nothing. *asked* is what the agent is being asked for, *request* what it made of
-    the last thing.
+    the last thing. *booted* is when the node's boot began by its own clock, *uptime* how long ago
+    that was when it was last looked at the node.
     """
 
     health: Health
@@ -77,6 +95,8 @@ class Report:
     unmeasured: frozenset[str] = frozenset()
     asked: HostRequest | None = None
     request: RequestStatus | None = None
+    booted: datetime | None = None
+    uptime: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +128,7 @@ class Tally:
     *unavailable* are nodes that take no pods for whatever reason, with those about to be cordoned.
     *sound* are nodes that are available, reporting and free of Critical findings.
     *in_progress* are nodes with a treatment that has begun, *pending* those with one that waits.
+    *reboots* are nodes that are to be rebooted in the course of theirs, and have not been yet.
     """
 
     nodes: int = 0
@@ -119,6 +140,23 @@ class Tally:
     unknown: int = 0
     in_progress: int = 0
     pending: int = 0
+    reboots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outbreak:
+    """Many nodes of a policy that fell ill of the same *cause* at once: see ``storm``.
+
+    *until* is when the cause will be left to cool down, unless another node falls ill of it before;
+    *ill* is how many nodes are now. *treated* is how many have a treatment under way for it, and
+    *healed* how many have been treated for it with success since *until*.
+    """
+
+    cause: str
+    until: datetime
+    ill: int
+    treated: int = 0
+    healed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +173,10 @@ class Situation:
     since when it has done so without a break, by the operator's clock. *owner_missing* is true
     only if the API server itself answered that the NodeRemediation named by the cordon annotation
     does not exist; a cache that does not have it proves nothing. *unheard* names the kinds whose
-    watch has been quiet for too long, so that *others* may be old news. *read* has the bodies that
-    a decision asked to be read live, by path; None for what does not exist.
+    watch has been quiet for too long, so that *others* may be old news. *ahead* is how many nodes
+    of the policy wait for room and come before this one (``queue.Place``). *read* has the bodies
+    that a decision asked to be read live, by path; None for what does not exist. *zone* is as
+    *others*, of the node's own zone. *outbreaks* are those that what the node has is part of.
     """
 
     now: datetime
@@ -150,4 +190,7 @@ class Situation:
     matched_since: Mapping[str, datetime] = field(default_factory=dict)
     owner_missing: bool = False
     unheard: tuple[str, ...] = ()
+    ahead: int = 0
     read: Mapping[str, Any] | None = None
+    zone: Tally = field(default_factory=Tally)
+    outbreaks: tuple[Outbreak, ...] = ()

@@ -30,6 +30,7 @@ def share(node: Node, report: Report | None, treatment: Treatment | None) -> Tal
         critical=int(health is Health.CRITICAL),
         unknown=int(health is Health.UNKNOWN),
         in_progress=int(busy),
+        reboots=int(_awaits_reboot(treatment)),
         pending=int(treatment is not None and not busy and not treatment.status.phase.final),
     )
 
@@ -37,6 +38,13 @@ def share(node: Node, report: Report | None, treatment: Treatment | None) -> Tal
 def under_way(treatment: Treatment | None) -> bool:
     """Whether *treatment* has begun and not ended, so that its node takes up room."""
     return treatment is not None and treatment.status.phase in {Phase.RUNNING, Phase.VERIFYING}
+
+
+def _awaits_reboot(treatment: Treatment | None) -> bool:
+    if treatment is None or treatment.status.phase.final:
+        return False
+    rungs = treatment.status.rungs
+    return any(rung.action == "reboot" and rung.state == "Pending" for rung in rungs)
 
 
 def add(left: Tally, right: Tally) -> Tally:

@@ -11,7 +11,15 @@ from kernelhealth_operator.policy.situation import Node
 def target_of(node: Node) -> Target:
     """Return as much of *node* as remediations look at."""
     return Target(
-        node.name, node.resource_version, node.unschedulable, node.cordon_owner, node.taken_over
+        node.name,
+        node.resource_version,
+        node.unschedulable,
+        node.cordon_owner,
+        node.taken_over,
+        taints=node.taints,
+        tainted_by=node.taint_owner,
+        labels=node.labels,
+        annotations=node.annotations,
     )
 
 

@@ -20,6 +20,7 @@ from kernelhealth_operator.policy import (
     holding,
     match,
     opening,
+    preventive,
     rungs,
 )
 from kernelhealth_operator.policy.case import DONE, PENDING, REVERTING, RUNNING, Case
@@ -131,7 +132,7 @@ def _no_longer_wanted(case: Case) -> Verdict | None:
     elif match.mode(policy, rule) is Mode.OBSERVE:
         what = f"the mode of rule {spec.rule} of policy {spec.policy} is Observe now"
     else:
-        return None
+        return preventive.yields(case.situation)
     return Verdict.no("still_wanted", "PolicyChanged", what)
 
 

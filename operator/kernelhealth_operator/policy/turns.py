@@ -9,6 +9,7 @@ from kernelhealth_operator.policy.decision import Verdict
 from kernelhealth_operator.policy.situation import Situation
 
 _PATIENCE = timedelta(seconds=10)
+_AGAIN = timedelta(minutes=1)
 
 
 def others_known(situation: Situation) -> Verdict:
@@ -37,6 +38,18 @@ def room_left(situation: Situation) -> Verdict:
     most = policy.spec.disruption.max_unavailable if policy else 0
     what = f"no more than {most} of the policy's nodes may be unavailable at once"
     return Verdict.no("room_left", "MaxUnavailable", what)
+
+
+def room_in_zone(situation: Situation) -> Verdict:
+    """MaxUnavailablePerZone: too many nodes of this one's zone are out of service already."""
+    name, policy, zone = "room_in_zone", situation.policy, situation.node.zone
+    where = f"zone {zone}" if zone else "no zone, which count as one,"
+    if policy is not None and budget.room_in_zone(policy.spec.disruption, situation.zone):
+        return Verdict.yes(name, f"one more node of {where} may be unavailable")
+    most = policy.spec.disruption.max_unavailable_per_zone if policy else 0
+    what = f"no more than {most} of the policy's nodes of {where} may be unavailable at once"
+    # Who waits for room is woken when there is some; who waits for that of a zone looks again.
+    return Verdict.no(name, "MaxUnavailablePerZone", what, situation.now + _AGAIN)
 
 
 def enough_sound(situation: Situation) -> Verdict:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,18 @@ def test_a_host_is_told_by_its_files(tmp_path: Path) -> None:
     (kernel / "osrelease").write_text("6.1.0-9\n")
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text('ID=debian\nPRETTY_NAME="Debian 12"\n')
+    (tmp_path / "proc/stat").write_text("cpu 1 2\nintr 9 0 0\nbtime 1767225600\nprocesses 7\n")
+    booted = datetime(2026, 1, 1, tzinfo=UTC)
 
-    assert identify(RecordedHost(str(tmp_path))) == Identity("b-1", "6.1.0-9", "Debian 12")
+    assert identify(RecordedHost(str(tmp_path))) == Identity("b-1", "6.1.0-9", "Debian 12", booted)
+
+
+@pytest.mark.parametrize("line", ["", "btime", "btime -1", "btime 99999999999999", "btime ¹"])
+def test_a_boot_whose_time_cannot_be_read_has_none(tmp_path: Path, line: str) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/stat").write_text(f"cpu 1 2\n{line}\n")
+
+    assert identify(RecordedHost(str(tmp_path))).boot_time is None
 
 
 def test_a_host_without_such_files_has_no_identity(tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from kernelhealth_e2e import kubeconfig
 from kernelhealth_e2e.controlplane import ControlPlane, Settings
 from kernelhealth_e2e.operators import Operator, operator
 from kernelhealth_e2e.stage import Stage
 from kernelhealth_operator.cluster import access
 from kernelhealth_operator.cluster.session import ApiSession
 
-DEFINITIONS = Path(__file__).parents[3] / "crds"
+TREE = Path(__file__).parents[3]
+DEFINITIONS = TREE / "crds"
+ROLES = TREE / "manifests" / "base" / "operator-role.yaml"
+NAMESPACE = "kernelhealth-system"
+NAME = "kernelhealth-operator"
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +47,23 @@ async def stage(plane: ControlPlane) -> AsyncIterator[Stage]:
 def running(plane: ControlPlane, stage: Stage, tmp_path: Path) -> Iterator[Operator]:  # noqa: ARG001
     with operator(plane.kubeconfig, tmp_path) as process:
         yield process
+
+
+@pytest.fixture
+def account(plane: ControlPlane, tmp_path: Path) -> Path:
+    """A kubeconfig of the operator's own service account, bound to the shipped roles."""
+    bound = f"--serviceaccount={NAMESPACE}:{NAME}"
+    _apply(plane, "namespace", NAMESPACE)
+    _apply(plane, "serviceaccount", NAME, "-n", NAMESPACE)
+    _apply(plane, "clusterrolebinding", NAME, f"--clusterrole={NAME}", bound)
+    plane.kubectl("apply", "-f", str(ROLES))
+    for namespace, role in ((NAMESPACE, f"{NAME}-lease"), ("default", f"{NAME}-events")):
+        _apply(plane, "rolebinding", NAME, "-n", namespace, f"--role={role}", bound)
+    token = plane.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()
+    path = tmp_path / "account.kubeconfig"
+    return kubeconfig.write(path, server=plane.server, ca=plane.ca, token=token)
+
+
+def _apply(plane: ControlPlane, *words: str) -> None:
+    manifest = plane.kubectl("create", *words, "--dry-run=client", "-o", "yaml")
+    plane.kubectl("apply", "-f", "-", stdin=manifest)

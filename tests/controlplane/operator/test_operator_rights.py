@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from kernelhealth_e2e import kubeconfig
 from kernelhealth_e2e.controlplane import ControlPlane
 from kernelhealth_e2e.operators import operator
 from kernelhealth_e2e.props import (
@@ -23,25 +22,8 @@ from kernelhealth_e2e.props import (
 )
 from kernelhealth_e2e.stage import Stage
 
-ROLES = Path(__file__).parents[3] / "manifests" / "base" / "operator-role.yaml"
 NAMESPACE = "kernelhealth-system"
 NAME = "kernelhealth-operator"
-ACCOUNT = f"{NAMESPACE}:{NAME}"
-
-
-@pytest.fixture
-def account(plane: ControlPlane, tmp_path: Path) -> Path:
-    """A kubeconfig of the operator's own service account, bound to the shipped roles."""
-    bound = f"--serviceaccount={ACCOUNT}"
-    _apply(plane, "namespace", NAMESPACE)
-    _apply(plane, "serviceaccount", NAME, "-n", NAMESPACE)
-    _apply(plane, "clusterrolebinding", NAME, f"--clusterrole={NAME}", bound)
-    plane.kubectl("apply", "-f", str(ROLES))
-    for namespace, role in ((NAMESPACE, f"{NAME}-lease"), ("default", f"{NAME}-events")):
-        _apply(plane, "rolebinding", NAME, "-n", namespace, f"--role={role}", bound)
-    token = plane.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()
-    path = tmp_path / "account.kubeconfig"
-    return kubeconfig.write(path, server=plane.server, ca=plane.ca, token=token)
 
 
 async def test_the_shipped_rights_are_enough(account: Path, stage: Stage, tmp_path: Path) -> None:
@@ -107,8 +89,3 @@ async def test_a_node_that_is_labelled_to_be_ignored_is_let_be(stage: Stage) -> 
 
 def _waits_for_the_pause(treatment: Object) -> bool:
     return "ann: racks" in (treatment.get("status", {}).get("waitingFor") or "")
-
-
-def _apply(plane: ControlPlane, *words: str) -> None:
-    manifest = plane.kubectl("create", *words, "--dry-run=client", "-o", "yaml")
-    plane.kubectl("apply", "-f", "-", stdin=manifest)

@@ -63,6 +63,24 @@ def test_what_is_allowed_is_the_room_that_is_left() -> None:
     assert allowed == [3, 1, 0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("limit", "nodes", "unavailable", "room"),
+    [
+        (None, 3, 2, True),
+        (1, 3, 0, True),
+        (1, 3, 1, False),
+        ("50%", 3, 1, True),
+        ("10%", 3, 1, False),
+    ],
+)
+def test_a_zone_has_room_for_as_many_as_its_own_limit_says(
+    limit: str | int | None, nodes: int, unavailable: int, *, room: bool
+) -> None:
+    disruption = Disruption(max_unavailable_per_zone=limit)
+
+    assert budget.room_in_zone(disruption, Tally(nodes=nodes, unavailable=unavailable)) is room
+
+
 @given(AMOUNTS, AMOUNTS, NODES, st.data())
 def test_taking_nodes_one_by_one_never_oversteps_whatever_the_order(
     most: str | int, fewest: str | int, nodes: int, data: st.DataObject

@@ -538,12 +538,12 @@ def test_a_cordon_whose_treatment_is_merely_not_in_sight_is_left(build: Any) -> 
 
 
 def test_an_action_that_this_version_does_not_know_waits(build: Any) -> None:
-    treatment = build.treatment(plan=({"reboot": {}},))
+    treatment = build.treatment(plan=({"teleport": {}},))
 
     decision = decide(build.situation(treatment=treatment), build.remediations)
 
     assert decision.waiting_for == (
-        "UnknownAction: this operator knows no action reboot: does a newer one run beside it?"
+        "UnknownAction: this operator knows no action teleport: does a newer one run beside it?"
     )
 
 

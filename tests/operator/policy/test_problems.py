@@ -42,7 +42,31 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a match of nothing": (
         match(),
         {},
-        "spec.rules[0].match: names neither reasons nor causes, so that it never matches: add one",
+        (
+            "spec.rules[0].match: names neither reasons nor causes nor an uptime, so that it never "
+            "matches: add one"
+        ),
+    ),
+    "a reboot in a window that there is not": (
+        {"actions": ({"reboot": {}},)},
+        {},
+        (
+            "spec.rules[0].actions[0].reboot: waits for a maintenance window, but the policy has none: "
+            "add one, or set when: Now"
+        ),
+    ),
+    "a reboot that takes longer than any window": (
+        {"actions": ({"reboot": {"expected": "5h"}},)},
+        {"maintenance_windows": (window(),)},
+        (
+            "spec.rules[0].actions[0].reboot: every maintenance window is shorter than expected: "
+            "lengthen one, or shorten that"
+        ),
+    ),
+    "an age that nothing is done about": (
+        {"match": Match(uptime=timedelta(hours=720))},
+        {},
+        "spec.rules[0].actions: reboot nothing, so that it stays as old: add reboot",
     ),
     "an unknown action": (
         {"actions": ({"cordn": {}},)},
@@ -121,6 +145,30 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         (
             "spec.disruption.maxUnavailable: allows no node to be unavailable although the mode is "
             "Auto: allow at least one, or choose the mode Observe"
+        ),
+    ),
+    "a policy that acts but may take no node of any zone": (
+        {},
+        {"mode": Mode.AUTO, "disruption": Disruption(max_unavailable_per_zone="0%")},
+        (
+            "spec.disruption.maxUnavailablePerZone: allows no node to be unavailable although the "
+            "mode is Auto: allow at least one"
+        ),
+    ),
+    "a share of a zone that is none": (
+        {},
+        {"disruption": Disruption(max_unavailable_per_zone="few")},
+        (
+            "spec.disruption.maxUnavailablePerZone: 'few' is neither a number of nodes nor a share "
+            "such as 10%"
+        ),
+    ),
+    "a hand-over without a template": (
+        {"actions": ({"replace": {}},)},
+        {},
+        (
+            "spec.rules[0].actions[0].replace: is refused by replace: Value error, template: via "
+            "medik8s needs its apiVersion, kind, name and namespace"
         ),
     ),
     "a share that is none": (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kernelhealth_operator import gather, kinds
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Listener
-from kernelhealth_operator.policy.situation import Policy, Tally
+from kernelhealth_operator.policy.situation import Policy, Situation, Tally
 from kernelhealth_operator.silence import Hearing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ class World:
         view = kinds.policy_of({"metadata": metadata, "spec": spec})
         self.fleet.put_policy(Policy(name, view.created, self.version, view.spec))
 
-    def treatment(self, name: str, node: str, phase: str) -> None:
+    def treatment(self, name: str, node: str, phase: str, **status: Any) -> None:
         metadata = self.metadata(name, "t") | {"creationTimestamp": START.isoformat()}
         spec = {
             "nodeName": node,
@@ -73,7 +73,7 @@ class World:
             "reasons": [LEAK],
             "plan": [{"cordon": {}}],
         }
-        body = {"metadata": metadata, "spec": spec, "status": {"phase": phase}}
+        body = {"metadata": metadata, "spec": spec, "status": {"phase": phase} | status}
         self.fleet.put_treatment(kinds.treatment_of(body))
 
     def metadata(self, name: str, kind: str) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_room_that_is_made_wakes_those_who_wait_for_it(world: World) -> None:
     for name in ("alpha", "beta", "gamma"):
         world.node(name)
     world.treatment("t1", "alpha", "Running")
-    world.treatment("t2", "beta", "Waiting")
+    world.treatment("t2", "beta", "Waiting", waitingFor="MaxUnavailable: there is no room")
     world.nodes.clear()
 
     world.treatment("t1", "alpha", "Succeeded")
@@ -269,3 +269,186 @@ def _happen(world: World, change: Any) -> None:
             world.policy("gpu", priority=priority, nodeSelector=selector)
         case ("time", seconds):
             world.seconds += seconds
+
+
+def test_the_nodes_of_a_policy_stand_in_the_queue_by_what_is_wrong_with_them(
+    world: World,
+) -> None:
+    world.policy("all")
+    for name, reasons in (("alpha", ()), ("beta", (LEAK,))):
+        world.node(name)
+        world.health(name, "Critical", *reasons)
+        world.treatment(f"t-{name}", name, "Waiting", waitingFor="MaxUnavailable: no room")
+
+    ahead = [_situation(world, name).ahead for name in ("alpha", "beta")]
+
+    assert ahead == [1, 0]
+
+
+def test_who_goes_away_from_the_queue_wakes_the_first_in_it(world: World) -> None:
+    world.policy("all")
+    for name in ("alpha", "beta"):
+        world.node(name)
+        world.health(name, "Critical", LEAK)
+        world.treatment(f"t-{name}", name, "Waiting", waitingFor="MaxUnavailable: no room")
+    world.nodes.clear()
+
+    world.treatment("t-alpha", "alpha", "Waiting", waitingFor="AgentSilent: it has gone quiet")
+
+    assert "beta" in world.nodes
+    assert _situation(world, "beta").ahead == 0
+
+
+def test_who_begins_wakes_nobody_in_the_queue(world: World) -> None:
+    world.policy("all")
+    for name in ("alpha", "beta"):
+        world.node(name)
+        world.health(name, "Critical", LEAK)
+        world.treatment(f"t-{name}", name, "Waiting", waitingFor="MaxUnavailable: no room")
+    world.nodes.clear()
+
+    world.treatment("t-alpha", "alpha", "Running")
+
+    assert "beta" not in world.nodes
+
+
+def test_the_age_of_a_boot_is_counted_by_the_clock_of_the_operator(world: World) -> None:
+    world.policy("all")
+    world.node("alpha")
+    world.health("alpha", bootTime=(START - timedelta(hours=5)).isoformat())
+
+    world.seconds = 3600.0
+    report = _situation(world, "alpha").report
+
+    assert report is not None
+    assert report.uptime == timedelta(hours=6)
+
+
+@given(st.permutations(range(6)))
+def test_a_queue_does_not_start_over_with_an_operator_that_learns_of_it_in_another_order(
+    order: list[int],
+) -> None:
+    world = World()
+    world.policy("all", disruption={"maxUnavailable": "100%"})
+    for number in order:
+        name = f"node-{number}"
+        due = (START + timedelta(days=9 - number // 2)).isoformat()
+        found = {"reason": LEAK, "severity": "Critical", "message": "m", "since": START.isoformat()}
+        world.node(name)
+        world.health(name, "Critical", findings=[found | {"exhaustion": due}])
+        world.treatment(f"t-{number}", name, "Waiting", waitingFor="Queued: others go first")
+
+    ahead = [_situation(world, f"node-{number}").ahead for number in range(6)]
+
+    assert ahead == [4, 5, 2, 3, 0, 1]
+
+
+def _situation(world: World, name: str) -> Situation:
+    standing = world.fleet.refresh(name)
+    assert standing is not None
+    now = START + timedelta(seconds=world.seconds)
+    return gather.situation(world.fleet, standing, now, gather.Said())
+
+
+def seen(world: World, name: str) -> Situation:
+    standing = world.fleet.standing(name)
+    assert standing is not None
+    now = START + timedelta(seconds=world.seconds)
+    return gather.situation(world.fleet, standing, now, gather.Said())
+
+
+def test_a_zone_is_counted_by_itself_and_nodes_without_one_as_another(world: World) -> None:
+    world.policy("all")
+    for name, zone in (("a1", "a"), ("a2", "a"), ("b1", "b")):
+        world.node(name, ready=True, **{"topology.kubernetes.io/zone": zone})
+    world.node("n1", ready=False)
+    world.node("n2")
+
+    world.node("a1", ready=False, **{"topology.kubernetes.io/zone": "a"})
+    moved = seen(world, "a2").zone
+    world.node("a1", ready=False, **{"topology.kubernetes.io/zone": "b"})
+
+    assert moved == Tally(nodes=1, unavailable=1, unknown=1)
+    assert seen(world, "a2").zone == Tally()
+    assert seen(world, "b1").zone == Tally(nodes=1, unavailable=1, unknown=1)
+    assert seen(world, "n2").zone == Tally(nodes=1, unavailable=1, unknown=1)
+
+
+RULES = [{"name": "leaking", "match": {"reasons": [LEAK]}, "actions": [{"cordon": {}}]}]
+STORM = {"stormThreshold": 3, "stormCooldownDuration": "10m"}
+
+
+def test_nodes_that_fall_ill_together_are_an_outbreak_of_their_policy_alone(world: World) -> None:
+    gpu = {"matchLabels": {"pool": "gpu"}}
+    world.policy("all", rules=RULES, disruption=STORM)
+    world.policy("gpu", rules=RULES, disruption=STORM, priority=1, nodeSelector=gpu)
+    for number in range(4):
+        world.node(f"worker-{number}")
+        world.health(f"worker-{number}")
+    world.node("gpu", pool="gpu")
+    world.health("gpu", "Critical", LEAK)
+    world.seconds = 60.0
+
+    for number in range(3):
+        world.health(f"worker-{number}", "Critical", LEAK)
+
+    (found,) = seen(world, "worker-0").outbreaks
+    assert (found.cause, found.ill) == (LEAK, 3)
+    assert found.until == START + timedelta(minutes=11)
+    assert seen(world, "gpu").outbreaks == ()
+    assert seen(world, "worker-3").outbreaks == ()
+
+
+def test_nodes_that_have_been_ill_for_long_are_none_after_a_restart(world: World) -> None:
+    world.seconds = 86400.0
+
+    world.policy("all", rules=RULES, disruption=STORM)
+    for number in range(4):
+        world.node(f"worker-{number}")
+        world.health(f"worker-{number}", "Critical", LEAK)
+
+    (found,) = seen(world, "worker-0").outbreaks
+    assert found.until < START + timedelta(days=1)
+
+
+def test_a_rule_that_is_added_later_makes_nobody_fall_ill_anew(world: World) -> None:
+    world.policy("all", disruption=STORM)
+    for number in range(4):
+        world.node(f"worker-{number}")
+        world.health(f"worker-{number}", "Critical", LEAK)
+    world.seconds = 86400.0
+    for number in range(4):
+        world.health(f"worker-{number}", "Critical", LEAK)
+
+    world.policy("all", rules=RULES, disruption=STORM)
+
+    (found,) = seen(world, "worker-0").outbreaks
+    assert found.until < START + timedelta(days=1)
+
+
+def test_a_silent_node_is_as_ill_as_it_was(world: World) -> None:
+    world.policy("all", rules=RULES, disruption=STORM)
+    for number in range(3):
+        world.node(f"worker-{number}")
+        world.health(f"worker-{number}", "Critical", LEAK)
+
+    world.seconds = 500.0
+
+    (found,) = seen(world, "worker-0").outbreaks
+    standing = world.fleet.refresh("worker-0")
+    assert standing is not None
+    assert standing.silent
+    assert found.ill == 3
+
+
+def test_a_deleted_node_is_ill_of_nothing(world: World) -> None:
+    world.policy("all", rules=RULES, disruption=STORM)
+    for number in range(4):
+        world.node(f"worker-{number}")
+        world.health(f"worker-{number}", "Critical", LEAK)
+    gone = world.fleet.nodes.get("worker-3")
+    assert gone is not None
+
+    world.fleet.drop_node(gone)
+
+    assert seen(world, "worker-0").outbreaks[0].ill == 3

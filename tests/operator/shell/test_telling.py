@@ -11,10 +11,10 @@ import pytest
 
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import (
     KernelHealthPolicySpec,
-    KernelHealthPolicyStatus,
 )
 from kernelhealth_api.v1alpha1.nodekernelhealth import NodeKernelHealthSpec, RemediationState
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationStatus, Phase
+from kernelhealth_api.v1alpha1.policystatus import KernelHealthPolicyStatus
 from kernelhealth_operator import catalogue, standings, upkeep
 from kernelhealth_operator.errors import CatalogueBroken
 from kernelhealth_operator.events import Notice, TokenBucket, event
@@ -104,7 +104,12 @@ def test_a_status_of_a_policy_keeps_the_time_of_what_did_not_change() -> None:
 
     assert standings.same(first, later)
     times = {one.type: one.last_transition_time for one in changed.conditions}
-    assert times == {"Ready": NOW, "Paused": NOW + timedelta(hours=1)}
+    assert times == {
+        "Ready": NOW,
+        "Paused": NOW + timedelta(hours=1),
+        "StormActive": NOW,
+        "WindowTooShort": NOW,
+    }
     assert changed.remediations_allowed == 0
 
 

@@ -27,7 +27,7 @@ def rules(catalogue: Catalogue) -> dict[str, Any]:
         {"name": f"kernelhealth-{detector.name.replace('_', '-')}", "rules": list(_of(detector))}
         for detector in catalogue.detectors
     ]
-    groups.append({"name": "kernelhealth-policies", "rules": [_window_too_short()]})
+    groups.append({"name": "kernelhealth-policies", "rules": [_window_too_short(), _storm()]})
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -36,6 +36,20 @@ def rules(catalogue: Catalogue) -> dict[str, Any]:
             "labels": {"app.kubernetes.io/part-of": "kernelhealth"},
         },
         "spec": {"groups": [group for group in groups if group["rules"]]},
+    }
+
+
+def _storm() -> dict[str, Any]:
+    return {
+        "alert": "ManyNodesIllAtOnce",
+        "expr": "max by (policy) (kernelhealth_storms) > 0",
+        "labels": {"severity": str(Severity.CRITICAL).lower()},
+        "annotations": {
+            "summary": "Many nodes of policy {{ $labels.policy }} fell ill of the same at once",
+            "description": "A rollout or a detector is to be suspected. What they have in common "
+            "is not treated until no other node has fallen ill of it for stormCooldownDuration. "
+            "The condition StormActive of the KernelHealthPolicy names it.",
+        },
     }
 
 

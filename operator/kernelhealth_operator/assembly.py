@@ -81,7 +81,8 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
         pulse=probes.Pulse(clock.seconds, last=clock.seconds()),
         measurements=measurements,
     )
-    sources = replace(_sources(shell, agenda, writes, announcer), outlooks=policies.outlooks)
+    sources = _sources(shell, agenda, writes, announcer)
+    sources = replace(sources, outlooks=policies.outlooks, storms=policies.storms)
     measurements.registry.register(metrics.Snapshot(sources))
     return shell
 

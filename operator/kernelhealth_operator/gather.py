@@ -9,9 +9,9 @@ from typing import Any
 
 from kernelhealth_operator.fleet import Fleet
 from kernelhealth_operator.headcount import Standing
-from kernelhealth_operator.outbreak import Terms
 from kernelhealth_operator.policy import queue
 from kernelhealth_operator.policy.situation import Outbreak, Policy, Situation
+from kernelhealth_operator.spread import Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class Sources:
     writes: Mapping[str, int]
     events: Callable[[], tuple[int, int]]
     outlooks: Callable[[], Mapping[str, Outlook]] = dict
+    storms: Callable[[], Mapping[str, int]] = dict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +126,9 @@ class Snapshot(Collector):
         short = {(name,): bool(one.too_short) for name, one in self.sources.outlooks().items()}
         text = "1 where those that wait will not be through in the next maintenance window."
         yield _gauge("kernelhealth_window_too_short", text, ("policy",), short)
+        storms = {(name,): number for name, number in self.sources.storms().items()}
+        text = "Causes of which many nodes fell ill at once, so that they are left alone."
+        yield _gauge("kernelhealth_storms", text, ("policy",), storms)
 
     def _self(self) -> Iterator[Metric]:
         sources = self.sources

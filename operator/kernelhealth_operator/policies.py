@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,11 +17,11 @@ from kernelhealth_operator.cluster.errors import ApiError, Conflict, NotFound, N
 from kernelhealth_operator.executor import replacement
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.held import PolicyView
-from kernelhealth_operator.outbreak import Terms
 from kernelhealth_operator.policy.backlog import Outlook
 from kernelhealth_operator.policy.problems import Catalogue, problems
-from kernelhealth_operator.policy.situation import Policy
+from kernelhealth_operator.policy.situation import Outbreak, Policy
 from kernelhealth_operator.shelf import Shelf
+from kernelhealth_operator.spread import Terms
 from kernelhealth_operator.writes import Writes
 
 _LOGGER = logging.getLogger(__name__)
@@ -80,6 +81,16 @@ class Policies:
         """The outlook of every policy, by its name."""
         return {name: self.outlook(policy) for name, policy in self.fleet.policies.items()}
 
+    def storms(self) -> Mapping[str, int]:
+        """How many causes are left alone at present, by the name of the policy."""
+        now = self.clock.utc()
+        known = {name: self._outbreaks(one, now) for name, one in self.fleet.policies.items()}
+        return {name: sum(now < each.until for each in found) for name, found in known.items()}
+
+    def _outbreaks(self, policy: Policy, now: datetime) -> tuple[Outbreak, ...]:
+        terms = Terms.of(policy.spec.disruption)
+        return self.fleet.outbreaks.all(policy.name, terms, now)
+
     async def run(self) -> None:
         """Keeps the status of every policy current, until cancelled."""
         for name in self.views:
@@ -102,8 +113,7 @@ class Policies:
             return
         now = self.clock.utc()
         count = self.fleet.headcount
-        terms = Terms.of(policy.spec.disruption)
-        storms = self.fleet.outbreaks.all(name, terms, now)
+        storms = self._outbreaks(policy, now)
         beside = standings.Beside(count.overridden(name), self.outlook(policy), storms)
         wanted = standings.status(policy, count.tally(name), view.status, now, beside)
         moments = (wanted.next_window, *(one.until for one in storms if one.until > now))

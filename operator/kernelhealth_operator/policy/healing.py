@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy import ending, guards, rungs
+from kernelhealth_operator.policy import ending, giving, guards, rungs
 from kernelhealth_operator.policy.acting import act
 from kernelhealth_operator.policy.case import DONE, REVERTING, Case
 from kernelhealth_operator.policy.decision import Decision, Verdict
@@ -27,7 +27,8 @@ def proceed(case: Case) -> Decision:
 
 def _recover(case: Case, verdicts: Verdicts) -> Decision:
     policy = case.situation.policy
-    if policy is None or not (case.having(DONE) or case.having(REVERTING)):
+    done = case.having(DONE) or case.having(REVERTING) or giving.handed_over(case.treatment)
+    if policy is None or not done:
         what = "the findings went away before anything was done"
         return ending.end(case, Phase.CANCELLED, Verdict.no("sick", "ClearedByItself", what))
     now, since = case.situation.now, case.status.healthy_since

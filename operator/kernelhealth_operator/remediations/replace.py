@@ -10,10 +10,10 @@ import enum
 from collections.abc import Iterator
 from datetime import timedelta
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from kernelhealth_api.duration import Duration
-from kernelhealth_api.procedure import Patient, Procedure, Progress, Withdraw
+from kernelhealth_api.procedure import GaveUp, Patient, Procedure, Progress, Withdraw
 from kernelhealth_api.remediation import (
     Action,
     DisruptionLevel,
@@ -22,6 +22,7 @@ from kernelhealth_api.remediation import (
     Settings,
     Target,
 )
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import KernelHealthPolicySpec
 from kernelhealth_operator.policy import handover, karpenter, machines, medik8s
 
 _KUBELETS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
@@ -88,23 +89,23 @@ class Replace(Settings):
         timedelta(minutes=5), description="How long it has to help before the next action follows."
     )
 
-    @model_validator(mode="after")
-    def _complete(self) -> Replace:
-        given = self.template
-        if self.via is Via.MEDIK8S and not all(
-            (given.api_version, given.kind, given.name, given.namespace)
-        ):
-            raise ValueError("template: via medik8s needs its apiVersion, kind, name and namespace")
-        if self.via is Via.KARPENTER and (not self.condition or self.condition in _KUBELETS):
-            raise ValueError(
-                "condition: via karpenter needs the type of a condition that Karpenter's provider "
-                "repairs, and none of the kubelet's"
-            )
-        return self
+
+def flaw(settings: Replace, policy: KernelHealthPolicySpec) -> str | None:  # noqa: ARG001
+    """Return what is not said of whom is to be asked for what."""
+    given = settings.template
+    told = all((given.api_version, given.kind, given.name, given.namespace))
+    if settings.via is Via.MEDIK8S and not told:
+        return "via medik8s needs the apiVersion, kind, name and namespace of a template"
+    unfit = not settings.condition or settings.condition in _KUBELETS
+    if settings.via is Via.KARPENTER and unfit:
+        return "via karpenter needs a condition that its provider repairs, none of the kubelet's"
+    return None
 
 
 def reads(patient: Patient, settings: Replace) -> tuple[str, ...]:
     """Name the objects of the other project."""
+    if flaw(settings, patient.policy):
+        return ()
     match settings.via:
         case Via.MEDIK8S:
             return medik8s.reads(patient, _reference(settings))
@@ -116,6 +117,8 @@ def reads(patient: Patient, settings: Replace) -> tuple[str, ...]:
 
 def advance(patient: Patient, settings: Replace) -> Progress:
     """Ask the other project, and wait for what it makes of it."""
+    if why := flaw(settings, patient.policy):
+        return GaveUp(why)
     match settings.via:
         case Via.MEDIK8S:
             return medik8s.advance(patient, _reference(settings), settings.timeout)
@@ -182,6 +185,7 @@ REMEDIATION = Remediation(
         settle=lambda settings: settings.verify_within,
         endures=True,
     ),
+    flaw=flaw,
     did="NodeHandedOver",
     undid="NodeTakenBack",
 )

@@ -34,7 +34,7 @@ from kernelhealth_operator.cluster.call import APPLY_PATCH, Patience
 LEASE = "kernelhealth-operator"
 CURE = "UnloadRpcGssModule"
 MOST_LIVES = 120
-LEAST_ENDS = 12
+LEAST_ENDS = 8
 """Fewer writes cannot do all of it: create, begin, cordon, note, ask, note, give back, end."""
 PATIENT = Patience(attempts=8)
 

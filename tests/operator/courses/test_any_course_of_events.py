@@ -145,6 +145,13 @@ class Course(RuleBasedStateMachine):
         self._edit(name, {"spec": {"unschedulable": True}})
 
     @rule(name=names)
+    def person_uncordons_and_cordons_again(self, name: str) -> None:
+        """Which makes the cordon another one, though it looks the same."""
+        if "unschedulable" in self.world.server.nodes.get(name, {}).get("spec", {}):
+            self.person_uncordons(name)
+            self.person_cordons(name)
+
+    @rule(name=names)
     def person_uncordons(self, name: str) -> None:
         world, node = self.world, self.world.server.nodes.get(name)
         if node is None or not node["spec"].get("unschedulable"):
@@ -170,6 +177,12 @@ class Course(RuleBasedStateMachine):
         self.world.server.edit(stored, treatment.name, {"spec": {"decision": word.value}})
         if word in REFUSALS and self._is_there(name, treatment.spec.node_uid):
             self.world.promises.refused_at[name] = self.world.now
+
+    @rule(name=names)
+    def person_deletes_the_treatment_and_the_operator_looks(self, name: str) -> None:
+        self.person_deletes_the_treatment(name)
+        for _ in range(4):
+            self.everything_is_looked_at()
 
     @rule(name=names)
     def person_deletes_the_treatment(self, name: str) -> None:

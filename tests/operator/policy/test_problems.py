@@ -167,8 +167,8 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"actions": ({"replace": {}},)},
         {},
         (
-            "spec.rules[0].actions[0].replace: is refused by replace: Value error, template: via "
-            "medik8s needs its apiVersion, kind, name and namespace"
+            "spec.rules[0].actions[0].replace: via medik8s needs the apiVersion, kind, name and "
+            "namespace of a template"
         ),
     ),
     "a share that is none": (

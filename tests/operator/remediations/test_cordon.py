@@ -92,6 +92,7 @@ def test_applying_ends_after_one_step(before: Target) -> None:
 def test_reverting_ends_after_one_step_and_spares_others(before: Target) -> None:
     result = before
     for patch in REMEDIATION.revert(before, "ours"):
+        assert isinstance(patch, PatchNode)
         result = after(result, patch)
 
     assert list(REMEDIATION.revert(result, "ours")) == []

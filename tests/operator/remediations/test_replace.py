@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from kernelhealth_api import registry
 from kernelhealth_api.procedure import (
@@ -419,6 +418,11 @@ def test_the_trace_of_another_and_what_makes_no_sense_are_left_alone(mark: str) 
         {"via": "karpenter", "condition": "Ready"},
     ],
 )
-def test_parameters_that_do_not_say_enough_are_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="needs"):
-        Replace.model_validate(given)
+def test_parameters_that_do_not_say_enough_are_a_flaw_and_ask_nobody(given: dict[str, Any]) -> None:
+    settings = Replace.model_validate(given)
+
+    step = advance(patient({}), settings)
+
+    assert isinstance(step, GaveUp)
+    assert "needs" in step.message
+    assert REMEDIATION.flaw(settings, KernelHealthPolicySpec()) == step.message

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelhealth_operator.outbreak import Spread, Terms
+from kernelhealth_operator.spread import Spread, Terms
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = timedelta(minutes=15)

@@ -127,7 +127,7 @@ def _address(residue: Residue, crowds: Mapping[str, str]) -> Observation:
     crowd = next((crowds[x.network] for x in residue.leases if x.network in crowds), "")
     message, subject = residue_wording.address(residue, crowd)
     severity = Severity.CRITICAL if crowd else None
-    cures = ("ReleaseAddress",)
+    cures = ("ReleaseAddress",) if residue.deletable else ()
     return Observation(ADDRESS, residue.key, subject, message, "CniDelMissed", cures, severity)
 
 

@@ -54,7 +54,7 @@ def test_a_lost_namespace_has_its_inode_number_and_its_references_from_the_list(
     lost, _ = judged(RECORDED)
 
     assert (lost.subject.nsid, lost.subject.namespace) == (0, LOST)
-    assert "holds it (the kernel counts 1 reference): if it stays" in lost.message
+    assert "holds it (the kernel counts 1 reference); end what used" in lost.message
 
 
 def test_a_namespace_that_only_the_list_has_is_told() -> None:
@@ -103,7 +103,7 @@ def test_a_list_that_cannot_be_read_costs_the_cross_check_only(
     assert (sample.listed, sample.hidden) == (None, ())
     assert lost.subject.nsid == 0
     assert lost.subject.namespace is None
-    assert "something in flight holds it: if it stays, reboot" in lost.message
+    assert "something in flight holds it; end what used it" in lost.message
 
 
 def test_a_process_that_keeps_a_namespace_without_an_id_is_named(host: Path) -> None:

@@ -88,7 +88,7 @@ def _left() -> dict[str, int]:
     children = (Path(task, "children").read_text().split() for task in tasks)
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "threads": len(tasks),
+        "threads": len(threading.enumerate()),
         "children": sum(len(each) for each in children),
     }
 

@@ -53,6 +53,7 @@ golden: venv ## Write the expected status and scrape of every recorded host anew
 .PHONY: bench
 bench: venv ## Measure the budgets against their rivals, in one run
 	@$(BIN)/python tests/benchmarks/inventory.py
+	@$(BIN)/python tests/benchmarks/detectors.py
 	@$(BIN)/python tests/benchmarks/watch_5000.py
 
 .PHONY: requirements

@@ -18,8 +18,8 @@ from kernelhealth_api.v1alpha1.nodekernelhealth import (
 )
 from kernelhealth_api.v1alpha1.resource import Condition
 
-MOST_BYTES = 3400
-"""Bytes of a status on the wire; the whole object shall not exceed 4 KB."""
+MOST_BYTES = 7200
+"""Bytes of a status on the wire; the whole object shall not exceed 8 KB (ADR 12)."""
 _LONGEST_PROBLEMS = 512
 _STEPS = ((1024, 1024), (120, 1024), (40, 1024), (40, 480), (0, 480), (0, 240))
 """Characters that messages of conditions and of findings may have: findings say more."""

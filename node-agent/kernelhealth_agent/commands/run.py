@@ -28,7 +28,7 @@ from kernelhealth_agent.survey import Surveyor
 from kernelhealth_agent.watching import Watching
 
 _LOGGER = logging.getLogger(__name__)
-_LAST_WORD = 3.0
+_LAST_WORD, _MINUTE = 3.0, 60.0
 _PATIENCE = 1.0
 
 
@@ -123,6 +123,7 @@ def _run(settings: Settings) -> None:
         events = ends.enter_context(KernelEvents(settings.root))
         _greet(settings, ends.enter_context(_served(scrape, settings)), reports=server is not None)
         period = settings.period.total_seconds()
+        examiner.rounds.haste = min(1.0, period / _MINUTE)
         equipment = Equipment(examiner, surveyor, events, moments.now, settings.run_dir, period)
         _patrol(equipment, [scrape.hear, reporting.hear], reporting)
     _LOGGER.info("Agent was stopped")

@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import contextlib
 
-from kernelhealth_agent import errors
+from kernelhealth_agent import errors, kernel_list
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.in_flight import InFlight
 from kernelhealth_agent.hosts.listed_namespaces import ListedNamespaces
 from kernelhealth_agent.kernel import cgroups, in_flight, listed_namespaces, naming
 from kernelhealth_agent.kernel.in_flight import InTransit
-from kernelhealth_agent.kernel.leaks import Kept, Socket
+from kernelhealth_agent.kernel.leaks import Kept
 from kernelhealth_agent.kernel.listed_namespaces import InUse
+from kernelhealth_agent.kernel.namespace_answers import Answers, Socket
+from kernelhealth_agent.kernel.namespace_views import Views
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod
+from kernelhealth_agent.source import Occasion
+
+
+def answers(host: Host, occasion: Occasion[Views]) -> Answers:
+    """Return who keeps what is out of reach, as far as sockets and the kernel's own list tell.
+
+    Thorough looks ask anew; others only where something else is out of reach, or since recently.
+    """
+    inventory, uptime = occasion.inventory, occasion.moment.uptime
+    about = tuple(sorted(inventory.unreachable))
+    past = occasion.memory.answers if occasion.memory is not None else None
+    if past is not None and not inventory.thorough and past.serves(about, uptime):
+        return past
+    same = past is not None and past.about == about and past.uptime <= uptime
+    since = past.since if past is not None and same else uptime
+    listed = kernel_list.ask(host, inventory)
+    alone = kernel_list.alone(host, inventory, listed)
+    found = sockets(host, inventory) if about or alone else ()
+    return Answers(uptime, since, about, found, listed, alone)
 
 
 def sockets(host: Host, inventory: Inventory) -> tuple[tuple[int | None, Socket], ...]:

@@ -16,7 +16,8 @@ from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import kcore, net_layout
 from kernelhealth_agent.kernel.kcore import Segment
-from kernelhealth_agent.kernel.leaks import Hidden, Listed, Socket
+from kernelhealth_agent.kernel.leaks import Hidden
+from kernelhealth_agent.kernel.namespace_answers import Listed, Socket
 from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
 from kernelhealth_agent.kernel.net_layout import LIST, SYMBOLS, TYPES, Layout
 

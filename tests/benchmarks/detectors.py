@@ -84,13 +84,19 @@ def _left() -> dict[str, int]:
     for thread in threading.enumerate():
         if thread is not threading.current_thread():
             thread.join(1.0)  # Those that have answered are about to end.
-    tasks = list(Path("/proc/self/task").iterdir())
-    children = (Path(task, "children").read_text().split() for task in tasks)
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": len(threading.enumerate()),
-        "children": sum(len(each) for each in children),
+        "children": sum(_children(task) for task in Path("/proc/self/task").iterdir()),
     }
+
+
+def _children(task: Path) -> int:
+    """Return how many children a thread has; none where it ended meanwhile."""
+    try:
+        return len((task / "children").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def look(rounds: int) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_the_namespace_with_most_neighbours_is_named(
     (observation,) = detector.judge(Sample((found,)), PARAMS)
     assert observation.subject.namespace == made.inode
     assert found.crowds[0].population.total >= number
-    assert "of which Network namespace" in observation.message
+    assert "of which network namespace" in observation.message
 
 
 def test_permanent_neighbours_do_not_count_against_the_limit(

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -83,9 +83,7 @@ def execute(asked: argparse.Namespace) -> int:
     outcome = scan.begun(known, first)
     _print(outcome, asked, live=scan.live)
     if period is not None:
-        for later in _again(scan, outcome, period):
-            outcome = later
-            _print(outcome, asked, live=True)
+        outcome = _watched(scan, outcome, asked, period)
     return exit_code(outcome)
 
 
@@ -132,13 +130,16 @@ def looked(
     return examiner.examine(outcome.knowledge, chosen, later)
 
 
-def _again(scan: _Scan, outcome: Outcome, period: timedelta) -> Iterator[Outcome]:
-    """Look once a *period* until somebody presses Ctrl-C, which is how this is meant to end."""
+def _watched(
+    scan: _Scan, outcome: Outcome, asked: argparse.Namespace, period: timedelta
+) -> Outcome:
+    """Look and print once a *period*; return the last outcome when somebody presses Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             threading.Event().wait(period.total_seconds())
             outcome = scan.examiner.examine(outcome.knowledge, scan.chosen, moments.now())
-            yield outcome
+            _print(outcome, asked, live=True)
+    return outcome
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -80,7 +80,7 @@ def _who(crowds: tuple[Crowd, ...]) -> str:
     if not crowds:
         return ""
     first = crowds[0]
-    name = "the host" if first.is_host else occupants.title(first.space)
+    name = "the host" if first.is_host else occupants.within(first.space)
     return f", of which {name} has {first.population.total}"
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kernelhealth_agent.kernel import leak_holders, leak_wording
 from kernelhealth_agent.kernel.leaks import Hidden, Kept, NetworkNamespaces, Unreachable
+from kernelhealth_agent.kernel.namespace_views import Views
 from kernelhealth_api.detector import (
     Detector,
     Measure,
@@ -144,12 +145,15 @@ def _views(now: NetworkNamespaces) -> dict[tuple[str, ...], float]:
         ("reachable",): now.reachable,
         ("nsid",): now.identified,
     }
-    if now.objects is not None:
-        views["slab",] = now.objects
+    told = now.views or Views()
+    objects = told.objects if now.objects is None else now.objects
+    members = told.members if now.members is None else now.members
+    if objects is not None:
+        views["slab",] = objects
     if now.active is not None:
         views["listns",] = now.active - 1
-    if now.listed is not None:
-        views["kernel",] = len(now.listed) - 1
+    if members is not None:
+        views["kernel",] = members - 1
     return views
 
 
@@ -172,7 +176,8 @@ DETECTOR = Detector(
     signals=(
         Signal(
             "network_namespaces",
-            "Network namespaces besides the host's, by the view that shows them.",
+            "Network namespaces besides the host's, by the view that shows them; slab and kernel"
+            " are asked every ten minutes.",
             _views,
             ("view",),
         ),

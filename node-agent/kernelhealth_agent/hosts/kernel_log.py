@@ -13,7 +13,8 @@ from kernelhealth_agent.kernel import kmsg
 LARGEST_RECORD = 8192
 """Bytes; the kernel prints no record into more (kernel/printk/printk.c: CONSOLE_EXT_LOG_MAX)."""
 MOST_RECORDS = 1 << 18
-MOST_BYTES = 16 << 20
+MOST_BYTES = 4 << 20
+"""Decoded it takes ten times as much, and the agent has to get along with little."""
 
 
 @dataclass(frozen=True, slots=True)

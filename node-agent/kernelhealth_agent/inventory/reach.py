@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from kernelhealth_agent import claims, errors, namespace_files, uplinks
 from kernelhealth_agent.hosts import Host, Task
-from kernelhealth_agent.inventory import memory, tables
+from kernelhealth_agent.inventory import groups, memory, tables
 from kernelhealth_agent.inventory.known import Answers, Known
 from kernelhealth_agent.kernel import rtnetlink
 from kernelhealth_agent.kernel.namespaces import Mount, Namespace, Remembered
 from kernelhealth_agent.kernel.rtnetlink import Link
 
-_PIDS_KEPT = 8
+_HOLDERS_KEPT = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def spaces_of(
 
     What an open descriptor reached then stays reached by it, while it is open.
     """
-    found = grouped(tasks.values(), mounts)
+    found = groups.grouped(tasks.values(), mounts)
     inodes = {space.inode for space in found}
     for space in last.spaces.values() if last is not None else ():
         if space.inode not in inodes and (held := tuple(_held(host, space))):
@@ -161,26 +161,6 @@ def own_inode(host: Host, tasks: Iterable[Task]) -> int:
     return first
 
 
-def grouped(tasks: Iterable[Task], mounts: Mapping[int, list[Mount]]) -> list[Namespace]:
-    """Return the namespaces that tasks and mounts reach."""
-    pids: dict[int, list[int]] = defaultdict(list)
-    hidden: dict[int, int] = defaultdict(int)
-    for task in tasks:
-        if task.mntns:
-            pids[task.netns].append(task.pid)
-        else:
-            hidden[task.netns] += 1
-    return [
-        Namespace(
-            inode,
-            processes=len(pids[inode]) + hidden[inode],
-            pids=tuple(sorted(pids[inode])[:_PIDS_KEPT]),
-            mounts=tuple(mounts.get(inode, ())),
-        )
-        for inode in {*pids, *hidden, *mounts}
-    ]
-
-
 def _with_descriptors(
     host: Host, own: Namespace, spaces: Mapping[int, Namespace]
 ) -> tuple[Namespace, dict[int, Namespace]]:
@@ -188,7 +168,7 @@ def _with_descriptors(
     holders: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for descriptor in host.descriptors():
         holders[descriptor.inode].append((descriptor.pid, descriptor.number))
-    held = {inode: tuple(found[:_PIDS_KEPT]) for inode, found in holders.items()}
+    held = {inode: tuple(found[:_HOLDERS_KEPT]) for inode, found in holders.items()}
     new = [Namespace(inode, descriptors=held[inode]) for inode in held.keys() - spaces.keys()]
     found = namespace_files.identified(host, [space for space in new if space.inode != own.inode])
     for inode, space in spaces.items():

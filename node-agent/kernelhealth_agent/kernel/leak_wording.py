@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kernelhealth_agent.kernel.leaks import Explanation, Hidden, Kept, Listed, Unreachable
+from kernelhealth_agent.kernel.leaks import Explanation, Hidden, Kept, Unreachable
+from kernelhealth_agent.kernel.namespace_answers import Listed
 from kernelhealth_agent.kernel.namespaces import Pod
 from kernelhealth_api.v1alpha1.finding import Subject
 

@@ -6,18 +6,10 @@ from dataclasses import dataclass
 
 from kernelhealth_agent.kernel.in_flight import InTransit
 from kernelhealth_agent.kernel.inside import Inside
+from kernelhealth_agent.kernel.namespace_answers import Listed, Socket
 from kernelhealth_agent.kernel.namespace_views import Views
 from kernelhealth_agent.kernel.namespaces import Namespace, Pod, Remembered
 from kernelhealth_agent.kernel.rtnetlink import Link
-
-
-@dataclass(frozen=True, slots=True)
-class Socket:
-    """An open socket that keeps a namespace: the process (comm[pid]) and its descriptor."""
-
-    process: str
-    descriptor: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +23,6 @@ class Pin:
     client: str
     kind: str
     requests: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A namespace in the kernel's own list of all, with its reference counts.
-
-    *active* are the references that keep it working, 0 while it is dismantled; *passive* those
-    that keep its memory; *nsid* is its id in the host's namespace. None is what this kernel does
-    not have, for *nsid* that it has no id.
-    """
-
-    inode: int
-    active: int
-    passive: int | None = None
-    cookie: int | None = None
-    nsid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +91,12 @@ class NetworkNamespaces:
     """All that the detector of leaked namespaces judges.
 
     *reachable* counts without the host's own; *identified* the ids in the host's namespace;
-    *objects* is what the slab allocator counts, None where it cannot be asked; it may be larger
-    than all others because the kernel frees a namespace's memory late. *room* is how many more fit
-    into the memory that is available, None where that is not told.
+    *objects* is what the slab allocator counts, None where it was not or cannot be asked; it may
+    be larger than all others because the kernel frees a namespace's memory late. *room* is how many
+    more fit into the memory that is available, None where that is not told.
     *listed* is the kernel's own list, with the host's namespace; None where it was not or cannot
-    be read. *hidden* are those of it that nothing reaches and that have no id either.
+    be read. *members* counts it where it was read in this look; of an earlier reading *listed* has
+    only what is of use. *hidden* are those of it that nothing reaches and that have no id either.
     *stray* are clients of the kernel of which it does not tell the namespace, *transit* sockets
     that may have a namespace on its way; both are looked for while a holder is unknown.
     *active* is how many the kernel calls in use, with the host's own, where it has listns(2).
@@ -133,6 +110,7 @@ class NetworkNamespaces:
     unreachable: tuple[Unreachable, ...] = ()
     kept: tuple[Kept, ...] = ()
     listed: tuple[Listed, ...] | None = None
+    members: int | None = None
     hidden: tuple[Hidden, ...] = ()
     stray: tuple[Pin, ...] = ()
     transit: tuple[InTransit, ...] = ()

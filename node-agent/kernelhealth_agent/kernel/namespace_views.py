@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kernelhealth_agent.kernel.in_flight import InTransit
 from kernelhealth_agent.kernel.inside import Inside
+from kernelhealth_agent.kernel.namespace_answers import Answers
 
 _WINDOW, _BUCKET = 3600.0, 600.0
 _MOST = 64
@@ -56,7 +57,9 @@ class Views:
     """What is remembered: *lows* of the last hour, oldest first; ids that nothing seen leads to.
 
     *unseen* were there in this look and in the one before, *candidates* in this one. *transit* is
-    what was found in flight while a holder was unknown, *opened* what was inside.
+    what was found in flight while a holder was unknown, *opened* what was inside, *answers* who
+    keeps what is out of reach. *objects* are what the slab allocator counted, *members* those of
+    the kernel's own list, when they were asked last.
     """
 
     lows: tuple[Low, ...] = ()
@@ -64,6 +67,9 @@ class Views:
     candidates: tuple[int, ...] = ()
     transit: Transit | None = None
     opened: tuple[Opened, ...] = ()
+    answers: Answers | None = None
+    objects: int | None = None
+    members: int | None = None
 
     @property
     def excess(self) -> int:
@@ -84,3 +90,17 @@ def updated(
             lows.append(Low(uptime, excess))
     both = tuple(sorted(set(unseen) & set(past.candidates)))
     return Views(tuple(lows), both[:_MOST], unseen[:_MOST])
+
+
+def counted(
+    past: Views | None, objects: int | None, members: int | None, *, anew: bool
+) -> tuple[int | None, int | None]:
+    """Return the counts of the slab allocator and of the kernel's list, those of now or the last.
+
+    A look that asks *anew* and has no answer has none.
+    """
+    before = (None, None) if past is None or anew else (past.objects, past.members)
+    return (
+        before[0] if objects is None else objects,
+        before[1] if members is None else members,
+    )

@@ -53,7 +53,7 @@ class Leak:
             f"{named(cache, merging=self.merging)} has grown from {grown.base} to {cache.objects}"
             f" objects ({size(cache.size)}) since {grown.onset:%d %B %H:%M} UTC and nothing in use"
             f" accounts for it: {_rate(grown)}{whom}{_blamed(self.site)}{_runs_out(self.end)};"
-            f" {self.stop}plan a reboot{_before(self.end)}, for nothing else gives it back."
+            f" {self.stop}plan a reboot{_before(self.end)}, unless ending what makes them frees it."
         )
 
 

@@ -27,8 +27,9 @@ from kernelhealth_agent.source import Occasion, Source
 _LOADAVG, _MOUNTS, _FILES = "proc/loadavg", "proc/1/mountinfo", "proc/sys/fs/file-nr"
 _PID_LIMITS = ("kernel.pid_max", "kernel.threads-max")
 _INOTIFY = ("fs.inotify.max_user_instances", "fs.inotify.max_user_watches")
-_SELDOM, _NEAR = 1620.0, 0.8
-"""Seconds for which the answer of all processes is good, unless a user has so much of a limit."""
+_SELDOM, _OFTEN, _NEAR = 1620.0, 270.0, 0.8
+"""Seconds for which the answer of all processes is good, and where a user has so much of a limit:
+it may stay so for months, and costs up to a second of a processor each time."""
 
 
 def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
@@ -89,7 +90,7 @@ def _is_due(memory: Memory, most: InotifyLimits, uptime: float) -> bool:
     """Whether all processes are to be asked again: seldom, but often where it is getting tight."""
     if memory.asked is None or not 0 <= uptime - memory.asked < _SELDOM:
         return True
-    return any(
+    return uptime - memory.asked >= _OFTEN and any(
         user.instances >= _NEAR * most.instances or user.watches >= _NEAR * most.watches
         for user in memory.users or ()
     )

@@ -151,13 +151,16 @@ def _orphans(
     lost = [space for space in listed if space.inode not in seers]
     if not lost:
         return ()
-    tables = [_table(host, pids) for inode, pids in seers.items() if inode]
-    first = {mount_table.first_mount(table) for table in tables}
+    first, mounted = set[int | None](), set[int]()
+    for inode, pids in seers.items():
+        if inode:  # One at a time: all tables together may be larger than the agent.
+            table = _table(host, pids)
+            first.add(mount_table.first_mount(table))
+            mounted.update(mount_table.mounted_namespaces(table))
     if any(mount_table.first_mount(_table(host, [p])) not in first for p in seers.get(0, ())):
         return None
     probe = MountNamespaceHolders(tuple(space.inode for space in lost))
     held, whole = mount_namespaces.holdings(host.probe(probe), probe.name)
-    mounted = {inode for table in tables for inode in mount_table.mounted_namespaces(table)}
     return tuple(
         Orphan(
             space.number,

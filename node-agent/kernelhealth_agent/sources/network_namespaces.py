@@ -5,20 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from kernelhealth_agent import cni_state, errors, keepers, kernel_list, rpc_transports
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.inside import InsideByDevice
 from kernelhealth_agent.kernel import inside, leak_wording, meminfo, namespace_views, rtnetlink
 from kernelhealth_agent.kernel.inside import Inside
-from kernelhealth_agent.kernel.leaks import (
-    Listed,
-    NetworkNamespaces,
-    Pin,
-    Socket,
-    Unreachable,
-)
+from kernelhealth_agent.kernel.leaks import NetworkNamespaces, Pin, Unreachable
+from kernelhealth_agent.kernel.namespace_answers import Answers
 from kernelhealth_agent.kernel.namespace_views import Opened, Transit, Views
 from kernelhealth_agent.kernel.namespaces import Inventory, Pod
 from kernelhealth_agent.source import Occasion, Source
@@ -34,25 +29,22 @@ def collect(host: Host, occasion: Occasion[Views], *, by_device: bool = False) -
     has the answer makes no device.
     """
     inventory = occasion.inventory
-    listed = kernel_list.ask(host, inventory)
-    alone = kernel_list.alone(host, inventory, listed)
-    sockets = keepers.sockets(host, inventory) if inventory.unreachable or alone else ()
+    answers = keepers.answers(host, occasion)
     opened = _opened(host, occasion) if by_device or host.own_pid is None else ()
     active = keepers.in_use(host, inventory)
-    lost, stray = _lost(
-        host, inventory, dict(sockets), listed or (), {x.nsid: x.inside for x in opened}
-    )
+    lost, stray = _lost(host, inventory, answers, {x.nsid: x.inside for x in opened})
     nameless = tuple(x.nsid for x in lost if x.socket is None and x.pin is None)
     transit = _transit(host, occasion, nameless)
     found = NetworkNamespaces(
         reachable=len(inventory.namespaces),
         identified=len(inventory.nsids),
-        objects=kernel_list.objects(host),
+        objects=kernel_list.objects(host) if inventory.thorough else None,
         room=_room(host),
         unreachable=lost,
         kept=tuple(keepers.kept(host, inventory)),
-        listed=listed,
-        hidden=kernel_list.hidden(alone, inventory, (socket for _, socket in sockets)),
+        listed=answers.listed,
+        members=_members(answers, occasion),
+        hidden=kernel_list.hidden(answers.alone, inventory, (s for _, s in answers.sockets)),
         stray=stray if nameless else (),
         transit=transit.found if transit else (),
         active=None if active is None else active.active,
@@ -60,9 +52,20 @@ def collect(host: Host, occasion: Occasion[Views], *, by_device: bool = False) -
     unseen = () if active is None or inventory.blind else active.unseen
     excess = _excess(host, inventory, found)
     views = namespace_views.updated(occasion.memory, occasion.moment.uptime, excess, unseen)
-    return dataclasses.replace(
-        found, views=dataclasses.replace(views, transit=transit, opened=opened)
+    kept = answers.kept({x.past.inode for x in lost if x.past})
+    counts = namespace_views.counted(
+        occasion.memory, found.objects, found.members, anew=inventory.thorough
     )
+    views = dataclasses.replace(
+        views, transit=transit, opened=opened, answers=kept, objects=counts[0], members=counts[1]
+    )
+    return dataclasses.replace(found, views=views)
+
+
+def _members(answers: Answers, occasion: Occasion[Views]) -> int | None:
+    """Return how many the kernel's own list has, where it was read now."""
+    is_new = answers.uptime == occasion.moment.uptime
+    return len(answers.listed) if is_new and answers.listed is not None else None
 
 
 def _transit(host: Host, occasion: Occasion[Views], nameless: tuple[int, ...]) -> Transit | None:
@@ -76,11 +79,7 @@ def _transit(host: Host, occasion: Occasion[Views], nameless: tuple[int, ...]) -
 
 
 def _lost(
-    host: Host,
-    inventory: Inventory,
-    sockets: Mapping[int | None, Socket],
-    listed: Iterable[Listed],
-    opened: Mapping[int, Inside],
+    host: Host, inventory: Inventory, answers: Answers, opened: Mapping[int, Inside]
 ) -> tuple[tuple[Unreachable, ...], tuple[Pin, ...]]:
     """Return the namespaces that nothing reaches, and kernel clients of an untold namespace."""
     ids = sorted(inventory.unreachable)
@@ -91,6 +90,7 @@ def _lost(
         for place, nsid in enumerate(ids)
     ]
     pins = rpc_transports.pins(host)
+    listed, sockets = answers.listed or (), dict(answers.sockets)
     by_id, by_inode = {s.nsid: s for s in listed}, {s.inode: s for s in listed}
     former = {} if all(lost.past for lost in found) else cni_state.former(host, inventory)
     held = {pin.netns: pin for pin in reversed(pins) if pin.netns is not None}

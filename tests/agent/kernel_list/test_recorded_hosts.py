@@ -12,7 +12,8 @@ import pytest
 from kernelhealth_agent import inventory
 from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
-from kernelhealth_agent.kernel.leaks import Listed, NetworkNamespaces
+from kernelhealth_agent.kernel.leaks import NetworkNamespaces
+from kernelhealth_agent.kernel.namespace_answers import Listed
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
 from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.source import Occasion

@@ -39,7 +39,7 @@ def test_a_table_that_refuses_neighbours_is_critical_and_names_who_fills_it(
     assert found.severity is Severity.CRITICAL
     assert found.subject.pod == "shop/cart-1"
     assert found.subject.rule == "net.ipv4.neigh.default.gc_thresh3 = 128"
-    assert "of which Pod shop/cart-1 has 120, and the kernel refused 7 new ones" in found.message
+    assert "of which pod shop/cart-1 has 120, and the kernel refused 7 new ones" in found.message
 
 
 def test_neighbours_that_do_not_count_against_the_limit_fill_no_table(recorded: Recorded) -> None:

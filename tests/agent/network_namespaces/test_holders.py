@@ -15,12 +15,11 @@ from kernelhealth_agent.kernel.inside import Inside
 from kernelhealth_agent.kernel.leaks import (
     Hidden,
     Kept,
-    Listed,
     NetworkNamespaces,
     Pin,
-    Socket,
     Unreachable,
 )
+from kernelhealth_agent.kernel.namespace_answers import Listed, Socket
 from kernelhealth_agent.kernel.namespaces import Namespace, Pod, Remembered
 from kernelhealth_api.detector import Observation
 

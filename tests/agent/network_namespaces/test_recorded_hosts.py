@@ -15,6 +15,7 @@ from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel import namespace_views
 from kernelhealth_agent.kernel.leaks import NetworkNamespaces
+from kernelhealth_agent.kernel.namespace_answers import Answers, Listed, Socket
 from kernelhealth_agent.kernel.namespace_views import Views
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
 from kernelhealth_agent.moments import Moment
@@ -375,3 +376,73 @@ def test_a_torn_list_of_ids_is_named() -> None:
 def test_a_kernel_without_a_list_of_ids_is_not_available() -> None:
     with pytest.raises(errors.AbsentError):
         collected("network_namespaces-not-available")
+
+
+def standing(name: str, *uptimes: float, thorough: bool = False) -> list[NetworkNamespaces]:
+    """Look at a host at those uptimes, each time with what was remembered of the time before."""
+    recorded, memory, found = RecordedHost(str(HOSTS / name)), None, list[NetworkNamespaces]()
+    looked = dataclasses.replace(inventory.take(recorded, NOW, {}), thorough=thorough)
+    for uptime in uptimes:
+        found.append(source.collect(recorded, Occasion(looked, Moment(NOW, uptime), memory)))
+        said = TypeAdapter(Views).dump_python(found[-1].views or Views(), mode="json")
+        memory = source.SOURCE.recalled(said)
+    return found
+
+
+def test_who_keeps_a_standing_leak_is_asked_seldom_and_told_each_time() -> None:
+    first, second, third, fourth = standing("network_namespaces-held-by-socket", 0, 60, 200, 300)
+
+    views = [sample.views for sample in (first, second, third, fourth)]
+    asked = [v.answers.uptime for v in views if v is not None and v.answers is not None]
+    assert asked == [0, 60, 200, 200]
+    assert judgement(fourth) == judgement(first)
+    assert fourth.unreachable == first.unreachable
+
+
+def test_a_thorough_look_asks_anew_who_keeps_a_standing_leak() -> None:
+    *_, last = standing("network_namespaces-listed-6.1", 0, 200, 300, thorough=True)
+
+    assert last.views is not None
+    assert last.views.answers is not None
+    assert last.views.answers.uptime == 300
+    assert last.members is not None
+
+
+def test_what_only_the_kernels_own_list_shows_is_asked_for_each_time() -> None:
+    *_, before, last = standing("network_namespaces-listed-6.1", 0, 200, 300)
+
+    assert last.members == before.members
+    assert last.hidden
+    assert judgement(last) == judgement(before)
+
+
+def test_of_an_old_answer_that_is_kept_which_is_about_what_is_out_of_reach() -> None:
+    listed = (Listed(1, 9), Listed(2, 1, nsid=4), Listed(3, 1, nsid=7), Listed(5, 1), Listed(6, 1))
+    socket = Socket("resolver[4]", 5, 2)
+    answers = Answers(300.0, 0.0, (4,), ((4, socket), (None, socket)), listed)
+
+    kept = answers.kept({5})
+
+    assert kept.listed == (listed[1], listed[3], listed[2])
+    assert kept.sockets == ((4, socket),)
+    assert kept.serves((4,), 600.0)
+    assert not kept.serves((4, 9), 600.0)
+    assert not kept.serves((4,), 1200.0)
+    assert not kept.serves((4,), 299.0)
+
+
+def test_what_is_counted_seldom_is_told_until_it_is_counted_again() -> None:
+    recorded = RecordedHost(str(HOSTS / "network_namespaces-listed-6.1"))
+    looked = inventory.take(recorded, NOW, {})
+    quick = dataclasses.replace(looked, thorough=False, nsids=frozenset())
+
+    first = source.collect(recorded, Occasion(looked, Moment(NOW, 0.0)))
+    later = source.collect(recorded, Occasion(quick, Moment(NOW, 60.0), first.views))
+
+    (signal,) = [s for s in detector.DETECTOR.signals if s.name == "network_namespaces"]
+    told, kept = dict(signal.values(first)), dict(signal.values(later))
+    assert (later.objects, later.members) == (None, None)
+    assert ("kernel",) in told
+    assert [kept.get(view) for view in (("slab",), ("kernel",))] == [
+        told.get(view) for view in (("slab",), ("kernel",))
+    ]

@@ -68,7 +68,7 @@ def test_a_leak_says_what_since_when_how_fast_whom_it_follows_and_when_it_ends()
         "Slab cache kmalloc-1024 has grown from 216446 to 441450 objects (432 MiB) since"
         " 31 December 12:00 UTC and nothing in use accounts for it: 20 MiB an hour over the last"
         " 12 h, 2.0 objects with each new network interface of the host, and memory runs out about"
-        " 13 January 07:00 UTC; plan a reboot before then, for nothing else gives it back."
+        " 13 January 07:00 UTC; plan a reboot before then, unless ending what makes them frees it."
     )
     assert found.cause == "KmallocPerNamespaceLeak"
     assert found.cures == ("Reboot",)

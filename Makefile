@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 COMPILE = $(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate
-LAYERS := tests/api tests/agent tests/operator tests/e2e_harness tests/test_layout.py tests/test_registry.py
+LAYERS := tests/api tests/agent tests/fuzz tests/operator tests/e2e_harness tests/test_layout.py tests/test_registry.py
 
 .PHONY: help
 help: ## Say what there is
@@ -53,6 +53,7 @@ golden: venv ## Write the expected status and scrape of every recorded host anew
 .PHONY: bench
 bench: venv ## Measure the budgets against their rivals, in one run
 	@$(BIN)/python tests/benchmarks/inventory.py
+	@$(BIN)/python tests/benchmarks/detectors.py
 	@$(BIN)/python tests/benchmarks/watch_5000.py
 
 .PHONY: requirements
@@ -61,6 +62,7 @@ requirements: venv ## Pin the dependencies anew
 	@for extra in agent operator; do $(COMPILE) --extra $$extra -o requirements/$$extra.txt pyproject.toml; done
 	@$(COMPILE) -o requirements/build.txt requirements/build.in
 	@$(COMPILE) --allow-unsafe --extra agent --extra operator --extra dev -o requirements/dev.txt pyproject.toml
+	@sed -i 's/^atheris==[^ ]*/& ; platform_machine == "x86_64"/' requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove what was made in the tree; the cache outside stays

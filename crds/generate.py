@@ -10,12 +10,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kernelhealth_agent.handbook import shipped as shipped_handbook
 from kernelhealth_build import (
     alerts,
     catalogue,
     custom_resources,
     documentation,
     farewell,
+    handbook,
     paper,
     roles,
     vocabulary,
@@ -26,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def files(known: catalogue.Catalogue) -> dict[str, str]:
     """Return the text of every generated file, by its path in the tree."""
-    kinds = custom_resources.kinds(known)
+    kinds, book = custom_resources.kinds(known), shipped_handbook()
     definitions = {f"{kind.plural}.yaml": paper.manifest(kind.definition()) for kind in kinds}
     listing = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -37,13 +39,15 @@ def files(known: catalogue.Catalogue) -> dict[str, str]:
     return {
         **{f"crds/{name}": text for name, text in definitions.items()},
         "crds/Kustomization": paper.manifest(listing),
-        "crds/kernelhealth_api/catalogue.json": vocabulary.listed(known),
+        "crds/kernelhealth_api/catalogue.json": vocabulary.listed(known, tuple(book.causes)),
         "manifests/base/agent-role.yaml": paper.manifest(roles.agent()),
         "manifests/base/operator-role.yaml": paper.manifest(*roles.operator(known)),
         "manifests/alerts/alerts.yaml": paper.manifest(alerts.rules(known)),
         "manifests/farewell.yaml": paper.manifest(farewell.patch(known)),
+        "docs/causes.md": handbook.causes(book),
         "docs/detectors.md": documentation.detectors(known),
         "docs/metrics.md": documentation.metrics(known),
+        "docs/reasons.md": handbook.reasons(known, book),
         "docs/remediations.md": documentation.remediations(known),
         "docs/resources.md": documentation.resources(known),
     }

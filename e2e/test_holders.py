@@ -25,7 +25,7 @@ HOLDERS = {
 }
 
 
-# All at once would not fit into one report, which holds 4 KB.
+# All at once would make one report hard to read.
 @pytest.mark.parametrize("ways", [("descriptor", "mount"), ("socket", "in-flight")], ids=" ".join)
 def test_whoever_holds_a_namespace_is_named_so_that_one_can_find_it(
     scene: Scene, ways: tuple[str, str]

@@ -23,11 +23,11 @@ FIVE_FIELDS = r"^\s*\S+(\s+\S+){4}\s*$"
 _MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
 _DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
 _CRON = (
-    ("minute", "[0-5]?[0-9]", "0 to 59"),
-    ("hour", "([01]?[0-9]|2[0-3])", "0 to 23"),
-    ("day of the month", "(0?[1-9]|[12][0-9]|3[01]|LW?)", "1 to 31, L or LW"),
-    ("month", f"(0?[1-9]|1[0-2]|{_MONTHS})", "1 to 12 or JAN to DEC"),
-    ("day of the week", f"(0?[0-7]L|(0?[0-7]|{_DAYS})(#0?[1-5])?)", "0 to 7 or SUN to SAT"),
+    ("minute", "0*[0-5]?[0-9]", "0 to 59"),
+    ("hour", "0*([01]?[0-9]|2[0-3])", "0 to 23"),
+    ("day of the month", "(0*([1-9]|[12][0-9]|3[01])|LW?)", "1 to 31, L or LW"),
+    ("month", f"(0*([1-9]|1[0-2])|{_MONTHS})", "1 to 12 or JAN to DEC"),
+    ("day of the week", f"(0*[0-7]L|(0*[0-7]|{_DAYS})(#0*[1-5])?)", "0 to 7 or SUN to SAT"),
 )
 
 
@@ -83,6 +83,6 @@ def schedule(field: str) -> tuple[Validation, ...]:
 def schedule_fields() -> Iterator[tuple[str, str, str]]:
     """Yield each field of a schedule: its name, the form of a schedule where it is right, words."""
     for place, (name, item, words) in enumerate(_CRON):
-        one = rf"(\*|{item}(-{item})?)(/0?[1-9][0-9]?)?"
+        one = rf"(\*|{item}(-{item})?)(/0*[1-9][0-9]?)?"
         before, after = r"\S+\s+" * place, r"\s+\S+" * (4 - place)
         yield name, rf"(?i)^\s*{before}{one}(,{one})*{after}\s*$", words

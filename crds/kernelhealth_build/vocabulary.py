@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from pydantic.alias_generators import to_camel
 
 from kernelhealth_build.catalogue import Catalogue
 
 
-def listed(known: Catalogue) -> str:
-    """Return detectors with condition, parameters and reasons as JSON; causes are not limited."""
+def listed(known: Catalogue, causes: Sequence[str]) -> str:
+    """Return detectors with condition, parameters and reasons, and the causes, as JSON."""
     detectors = {
         detector.key: {
             "condition": detector.condition,
@@ -19,4 +20,4 @@ def listed(known: Catalogue) -> str:
         }
         for detector in known.detectors
     }
-    return json.dumps({"detectors": detectors, "causes": []}, indent=2) + "\n"
+    return json.dumps({"detectors": detectors, "causes": sorted(causes)}, indent=2) + "\n"

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from kernelhealth_agent import treating
+from kernelhealth_agent.parsing import EXIT_UNUSABLE, Parser, count, minutes
 
-EXIT_HEALTHY, EXIT_FINDINGS, EXIT_BLIND = 0, 1, 2
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that keeps examples as they were written, and ends with 2 for bad usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong as a sentence, and where to read more."""
-        self.exit(EXIT_BLIND, f"{self.prog}: {message}; see {self.prog} --help\n")
+EXIT_HEALTHY, EXIT_FINDINGS, EXIT_BLIND = 0, 1, EXIT_UNUSABLE
 
 
 class _Version(argparse.Action):
@@ -97,23 +89,42 @@ def _scan(command: argparse.ArgumentParser) -> None:
 def _bench(command: argparse.ArgumentParser) -> None:
     _detectors(command)
     _output(command)
-    command.add_argument("--rounds", type=_count, default=5, help="how many (default: 5)")
+    command.add_argument("--rounds", type=count, default=5, help="how many (default: 5)")
     command.add_argument(
         "--thorough", action="store_true", help="look at every descriptor in each round"
     )
 
 
 def _capture(command: argparse.ArgumentParser) -> None:
-    command.add_argument("detectors", metavar="DETECTOR", nargs="+", help="whose sample to record")
+    command.add_argument(
+        "detectors", metavar="DETECTOR", nargs="*", help="whose sample to record (default: all)"
+    )
     command.add_argument(
         "--to", metavar="DIR", required=True, help="a directory that is empty or does not exist"
     )
+    command.add_argument(
+        "--mask",
+        action="store_true",
+        help="replace addresses and names of pods, links and mounts, the same by the same",
+    )
+    command.add_argument(
+        "--state",
+        metavar="DIR",
+        default="/run/kernelhealth",
+        help="where the agent of this machine keeps what it remembers (default: /run/kernelhealth)",
+    )
+
+
+def _explain(command: argparse.ArgumentParser) -> None:
+    _output(command)
+    text = "a reason or a cause, in any spelling of capitals (default: list them all)"
+    command.add_argument("name", metavar="REASON|CAUSE", nargs="?", help=text)
 
 
 def _healthy(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--minutes",
-        type=_minutes,
+        type=minutes,
         default=5.0,
         help="how old the sign of life of the running agent may be (default: 5)",
     )
@@ -132,18 +143,6 @@ def _detectors(command: argparse.ArgumentParser) -> None:
 
 def _output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", choices=("table", "json"), default="table")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
-    return int(text)
-
-
-def _minutes(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
-        raise argparse.ArgumentTypeError("must be a number of minutes such as 5 or 0.5")
-    return float(text)
 
 
 _Entry = tuple[str, Sequence[str], Callable[[argparse.ArgumentParser], None]]
@@ -171,8 +170,16 @@ _COMMANDS: dict[str, _Entry] = {
     ),
     "capture": (
         "record what detectors read of this machine, as a test fixture",
-        ["capture residual_links --to tests/fixtures/hosts/residual_links-on-my-node"],
+        [
+            "capture --to recorded --mask",
+            "capture residual_links --to tests/fixtures/hosts/residual_links-on-my-node",
+        ],
         _capture,
+    ),
+    "explain": (
+        "tell what a reason or a cause means, how to check it, and what to do",
+        ["explain", "explain NetworkNamespaceLeaked", "explain gssproxypin --output json"],
+        _explain,
     ),
     "healthy": (
         "tell whether the running agent makes its rounds, as a liveness probe",
@@ -188,5 +195,6 @@ _EXIT_CODES = {
     "treat": treating.EXIT_CODES,
     "bench": "exit codes: 0 measured, 2 could not look",
     "capture": "exit codes: 0 recorded, 2 could not record",
+    "explain": "exit codes: 0 explained, 2 there is no such reason or cause",
     "healthy": "exit codes: 0 alive, 1 not",
 }

@@ -8,6 +8,7 @@ from typing import Any
 from kernelhealth_agent import detectors, sources
 from kernelhealth_agent.rounds import paired
 from kernelhealth_agent.source import Source
+from kernelhealth_agent.sources import network_namespaces
 from kernelhealth_agent.thresholds import AnyDetector
 from kernelhealth_api import registry
 from kernelhealth_api.detector import Detector
@@ -23,6 +24,12 @@ def every() -> tuple[Pair, ...]:
     """Return all detectors, by name."""
     found = registry.load(sources, "SOURCE", Source)
     return paired(found, registry.load(detectors, "DETECTOR", Detector))
+
+
+def opening(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Return the detectors so that they may put a device into namespaces, to look inside them."""
+    intrusive = network_namespaces.by_device()
+    return tuple((intrusive if s.name == intrusive.name else s, d) for s, d in pairs)
 
 
 def chosen(pairs: Iterable[Pair], names: Iterable[str]) -> tuple[Pair, ...]:

@@ -8,21 +8,25 @@ from typing import TypeVar
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
-from kernelhealth_agent.kernel import cni_cache, host_local, sandboxes
+from kernelhealth_agent.kernel import cni_cache, host_local, plugin_state, sandboxes
 from kernelhealth_agent.kernel.cni_cache import Attachment
 from kernelhealth_agent.kernel.host_local import Lease
-from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.kernel.namespaces import Inventory, Pod
 
 _MOST_FILES = 4096
 _LARGEST = 1 << 18
 _MOST_GROUPS = 4096
+_WHOLE = 1 << 22  # Of a file that has all attachments of the node.
 _T = TypeVar("_T")
 
 
 def attachments(host: Host, blind: list[str]) -> tuple[Attachment, ...]:
-    """Return what libcni remembers; *blind* gets a sentence for each file that says nothing."""
+    """Return what libcni and plugins remember; *blind* says of each file why it says nothing."""
     files = (f"{place}/{name}" for place in cni_cache.PLACES for name in _names(host, place))
-    return tuple(_decoded(host, files, cni_cache.attachment, blind))
+    found = list(_decoded(host, files, cni_cache.attachment, blind))
+    for several in _decoded(host, plugin_state.DECODERS, plugin_state.attachments, blind, _WHOLE):
+        found += several
+    return tuple(found)
 
 
 def leases(host: Host, blind: list[str]) -> tuple[Lease, ...]:
@@ -49,13 +53,14 @@ def _decoded(
     files: Iterable[str],
     decode: Callable[[bytes, str], _T | None],
     blind: list[str],
+    largest: int = _LARGEST,
 ) -> Iterator[_T]:
     for number, path in enumerate(files):
         if number == _MOST_FILES:
             blind.append(f"only {_MOST_FILES} files were read, not {path} and those after it")
             return
         try:
-            found = decode(host.read(path, _LARGEST), path)
+            found = decode(host.read(path, largest), path)
         except errors.AbsentError:
             continue  # Released meanwhile.
         except errors.HostError as error:
@@ -63,6 +68,25 @@ def _decoded(
             continue
         if found is not None:
             yield found
+
+
+def former(host: Host, inventory: Inventory) -> dict[str, Pod]:
+    """Return the pods whose sandboxes are gone, by their addresses and the host's interfaces.
+
+    An address may have been given to another pod since, so the living do not count; where it
+    cannot be told who lives, nobody is named.
+    """
+    alive = living(host, inventory)
+    if alive is None:
+        return {}
+    found: dict[str, Pod] = {}
+    for attachment in attachments(host, []):
+        if attachment.pod is not None and attachment.sandbox not in alive:
+            for address in attachment.addresses:
+                found[address] = Pod(*attachment.pod, None, "address")
+            for name in attachment.host_links:
+                found[name] = Pod(*attachment.pod, None, "cniCache")
+    return found
 
 
 def living(host: Host, inventory: Inventory) -> frozenset[str] | None:

@@ -44,7 +44,7 @@ def condition(
     if status == "True" and sight.blind:
         more = f" and {len(sight.blind) - 1} more" if len(sight.blind) > 1 else ""
         notes.append(f"partly blind: {shortened(sight.blind[0], _LONGEST_NOTE)}{more}")
-    sentence = ". ".join([message.rstrip(". "), *notes]) if notes else message
+    sentence = "; ".join([message.rstrip(". "), *notes]) if notes else message
     return Condition(
         type=look.detector.condition,
         status=status,

@@ -16,12 +16,14 @@ from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import kcore, net_layout
 from kernelhealth_agent.kernel.kcore import Segment
-from kernelhealth_agent.kernel.leaks import Hidden, Listed, Socket
+from kernelhealth_agent.kernel.leaks import Hidden
+from kernelhealth_agent.kernel.namespace_answers import Listed, Socket
 from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
 from kernelhealth_agent.kernel.net_layout import LIST, SYMBOLS, TYPES, Layout
 
 _CORE, _PROCESSES = "proc/kcore", "proc/1/ns/pid"
-READS = (_CORE, SYMBOLS, TYPES, _PROCESSES)
+_SLAB = "net_namespace"
+READS = (_CORE, SYMBOLS, TYPES, _PROCESSES, f"sys/kernel/slab/{_SLAB}")
 _LARGEST_FILE = 64 << 20
 _MOST = 65536
 _ATTEMPTS = 5
@@ -127,10 +129,31 @@ def _past(space: Listed, inventory: Inventory) -> Remembered | None:
 
 def _is_whole(host: Host, inventory: Inventory, listed: tuple[Listed, ...]) -> bool:
     """Whether the inventory saw the whole machine: its first namespaces, and all its processes."""
+    return listed[0].inode == inventory.host.inode and sees_all_processes(host)
+
+
+def sees_all_processes(host: Host) -> bool:
+    """Whether the process namespace is the one that the machine booted with."""
     try:
-        return listed[0].inode == inventory.host.inode and host.link(_PROCESSES) == _FIRST_PROCESSES
+        return host.link(_PROCESSES) == _FIRST_PROCESSES
     except errors.HostError:
         return False
+
+
+def objects(host: Host) -> int | None:
+    """Return how many namespaces the slab allocator has; None where it cannot be told.
+
+    A cache that shares its slabs counts foreign objects too. Without shrinking, the count takes
+    whole slabs for full.
+    """
+    directory = f"sys/kernel/slab/{_SLAB}"
+    try:
+        if int(host.read(f"{directory}/aliases")) > 0:
+            return None
+        host.shrink(_SLAB)
+        return int(host.read(f"{directory}/objects").split()[0])
+    except (errors.HostError, ValueError, IndexError):
+        return None
 
 
 def _walked(memory: _Memory, head: int, layout: Layout) -> tuple[Listed, ...]:

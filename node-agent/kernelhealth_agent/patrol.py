@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import resource
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,24 +16,27 @@ from kernelhealth_agent.examination import Examiner, Outcome
 from kernelhealth_agent.hosts.events import KernelEvents
 from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.moments import Clock
-from kernelhealth_agent.pacing import Pace
-from kernelhealth_agent.survey import Surveyor
+from kernelhealth_agent.pacing import Pace, Purse, affordable
+from kernelhealth_agent.survey import Effort, Surveyor, is_doubtful
 
 _LOGGER = logging.getLogger(__name__)
-_BREATH = 0.1
-_LINGER = 3.0
+_BREATH, _LINGER = 0.1, 3.0
 """Seconds; the kubelet removes the directories of pods that have ended every 2."""
-_IDLE_SHARE = 250.0
-_LONGEST_PERIOD = 240.0
+_SOON = 1.5
 
 Listener = Callable[[Outcome, str], None]
-"""Hears of each outcome, and what its round was for: start, period, event, confirmation, spec or
-treatment."""
+"""Hears of each outcome, and of what asked for its round."""
+
+
+def _used() -> float:
+    """Return the processor time of this process and of its children, in seconds."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What a patrol works with; *period* in seconds."""
+    """What a patrol works with; *period* in seconds, *cpu* returns those that were used so far."""
 
     examiner: Examiner
     surveyor: Surveyor
@@ -40,6 +44,7 @@ class Equipment:
     clock: Clock
     directory: Path
     period: float
+    cpu: Callable[[], float] = _used
 
 
 class Patrol:
@@ -56,6 +61,10 @@ class Patrol:
         self._treated = threading.Event()
         self._stopped = threading.Event()
         self._complaints: set[str] = set()
+        self._purse = Purse(equipment.clock().uptime)
+        self._full: tuple[float, float] = (0.0, equipment.period)
+        self._used = 0.0
+        self._suspicion: float | None = None
 
     def stop(self) -> None:
         """End after the round under way, and wait for nothing that hangs.
@@ -75,7 +84,7 @@ class Patrol:
             self._equipment.events.wake()
 
     def look_again(self) -> None:
-        """Ask for a round at once, because the host was treated. From any thread."""
+        """Ask for a round at once, because the host was treated; from any thread."""
         self._treated.set()
         self._equipment.events.wake()
 
@@ -92,28 +101,46 @@ class Patrol:
         spec, detectors = self._spec, equipment.examiner.rounds.detectors
         self._spec_changed.clear()
         self._treated.clear()
+        equipment.surveyor.effort = self._effort(trigger, started.uptime)
         wanted = spec.get("detectors")
         chosen = thresholds.in_force(detectors, wanted if isinstance(wanted, Mapping) else {})
         policy = spec.get("policy")
         outcome = equipment.examiner.examine(
             before.knowledge, chosen, started, policy if isinstance(policy, str) else None
         )
-        if self._stopped.is_set():
-            # It may have been cut short: what was known before stays the last word.
-            return Pace(equipment.period, started.uptime, equipment.clock().uptime)
-        equipment.surveyor.doubt = outcome.due is not None or bool(outcome.findings)
-        self._state = before.model_copy(update={"knowledge": outcome.knowledge, "spec": dict(spec)})
-        for listener in self._listeners:
-            listener(outcome, trigger)
-        self._keep()
-        return Pace(
-            period=affordable(equipment.period, outcome.round.cpu_seconds)
-            * (0.9 + 0.2 * random.random()),  # noqa: S311
-            started=started.uptime,
-            ended=equipment.clock().uptime,
-            cpu_seconds=outcome.round.cpu_seconds,
-            due=_due(outcome, trigger, started.uptime),
-        )
+        if not self._stopped.is_set():
+            # One that was cut short is no news: what was known before stays the last word.
+            self._state = before.model_copy(
+                update={"knowledge": outcome.knowledge, "spec": dict(spec)}
+            )
+            for listener in self._listeners:
+                listener(outcome, trigger)
+            self._keep()
+        return self._pace(outcome, trigger, started.uptime)
+
+    def _effort(self, trigger: str, now: float) -> Effort:
+        """Return how much a round may cost; what confirms something looks at everything."""
+        if self._suspicion is not None and now >= self._suspicion:
+            return Effort.FULL
+        if trigger not in {"event", "confirmation"}:
+            return Effort.STEADY
+        return Effort.QUICK if self._purse.is_ample(now) else Effort.FRUGAL
+
+    def _pace(self, outcome: Outcome, trigger: str, started: float) -> Pace:
+        """Take account of a round, and return what decides about the next one."""
+        equipment, cost = self._equipment, outcome.round.cpu_seconds
+        surveyor, ended = equipment.surveyor, equipment.clock().uptime
+        surveyor.doubt = is_doubtful(outcome.round, before=surveyor.doubt)
+        if surveyor.full or surveyor.effort in {Effort.FULL, Effort.STEADY}:
+            spread = 0.9 + 0.2 * random.random()  # noqa: S311
+            self._full = (started, affordable(equipment.period, cost) * spread)
+        used = equipment.cpu()
+        if trigger != "start":  # What it takes to begin is not what it takes to go on.
+            self._purse = self._purse.spent(used - self._used, ended)
+        self._used, self._suspicion = used, outcome.due
+        due = _due(outcome, trigger, started, waiting=surveyor.waiting)
+        since, period = self._full
+        return Pace(period, since, ended, self._purse, due=due)
 
     def _keep(self) -> None:
         """Save the state and give a sign of life; the agent goes on without."""
@@ -145,8 +172,9 @@ class Patrol:
                 return pace.trigger
             if events.wait(pace.next - now):
                 pace = pace.told(clock().uptime)
-                # One pod makes dozens of events: they are heard ten times a second at the most.
-                events.rest(_BREATH)
+                # One pod makes dozens of events: they are heard ten times a second at the most,
+                # and not at all as long as they change nothing.
+                events.rest(max(_BREATH, min(pace.settled, pace.next) - clock().uptime))
         return "stop"
 
 
@@ -162,19 +190,11 @@ def lingers(inventory: Inventory | None) -> bool:
     )
 
 
-def _due(outcome: Outcome, trigger: str, started: float) -> float | None:
+def _due(outcome: Outcome, trigger: str, started: float, *, waiting: bool) -> float | None:
     """Return the uptime at which to look again for what was seen, if at all."""
+    times = [] if outcome.due is None else [outcome.due]
+    if waiting:
+        times.append(started + _SOON)
     if trigger == "event" and lingers(outcome.round.inventory):
-        soon = started + _LINGER
-        return soon if outcome.due is None else min(soon, outcome.due)
-    return outcome.due
-
-
-def affordable(period: float, cpu_seconds: float) -> float:
-    """Return the period in seconds, longer where rounds that find nothing would cost too much.
-
-    A node with tens of thousands of processes makes a round dear: those that only time asks for
-    shall not take more than 0.4 % of a processor, but are never further apart than 4 minutes, in
-    which the liveness probe still believes in the agent.
-    """
-    return max(period, min(_LONGEST_PERIOD, _IDLE_SHARE * cpu_seconds))
+        times.append(started + _LINGER)
+    return min(times, default=None)

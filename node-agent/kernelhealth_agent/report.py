@@ -18,11 +18,12 @@ from kernelhealth_api.v1alpha1.nodekernelhealth import (
 )
 from kernelhealth_api.v1alpha1.resource import Condition
 
-MOST_BYTES = 3400
-"""Bytes of a status on the wire; the whole object shall not exceed 4 KB."""
+MOST_BYTES = 7200
+"""Bytes of a status on the wire; the whole object shall not exceed 8 KB (ADR 12)."""
 _LONGEST_PROBLEMS = 512
-_STEPS = (1024, 480, 240, 120)
-_LAST_STEPS = (60, 0)
+_STEPS = ((1024, 1024), (120, 1024), (40, 1024), (40, 480), (0, 480), (0, 240))
+"""Characters that messages of conditions and of findings may have: findings say more."""
+_LAST_STEPS = ((0, 120), (0, 0))
 _HEALTH = {
     Severity.CRITICAL: Health.CRITICAL,
     Severity.WARNING: Health.WARNING,
@@ -104,23 +105,25 @@ def fitted(status: NodeKernelHealthStatus, most_bytes: int = MOST_BYTES) -> Node
     and the line of problems stay as they were.
     """
     for most in _STEPS:
-        status = _shortened(status, most)
+        status = _shortened(status, *most)
         if size(status) <= most_bytes:
             return status
     while status.findings and size(status) > most_bytes:
         status = status.model_copy(update={"findings": status.findings[:-1], "truncated": True})
     for most in _LAST_STEPS:
         if size(status) > most_bytes:
-            status = _shortened(status, most)
+            status = _shortened(status, *most)
     return status
 
 
-def _shortened(status: NodeKernelHealthStatus, most: int) -> NodeKernelHealthStatus:
-    def short(part: Condition | Finding) -> Any:
+def _shortened(
+    status: NodeKernelHealthStatus, conditions: int, findings: int
+) -> NodeKernelHealthStatus:
+    def short(part: Condition | Finding, most: int) -> Any:
         return part.model_copy(update={"message": shortened(part.message, most)})
 
     update = {
-        "conditions": tuple(map(short, status.conditions)),
-        "findings": tuple(map(short, status.findings)),
+        "conditions": tuple(short(part, conditions) for part in status.conditions),
+        "findings": tuple(short(part, findings) for part in status.findings),
     }
     return status.model_copy(update=update)

@@ -34,6 +34,14 @@ class Settings(BaseSettings):
     pod_logs: str = "var/log/pods"
     """Directory of the pods' logs, below the root."""
 
+    plugin_dir: Path | None = None
+    """Directory with files of plugins (``*.json``), which are run as the agent is: none without."""
+
+    look_inside_by_device: bool = False
+    """Open network namespaces that only their id leads to, by a tap device that is put into each
+    for a moment, once an hour: tells their inode numbers and sockets. Programs that follow devices
+    see it come and go."""
+
     period: Duration = timedelta(seconds=60)
     """Time between two rounds when the kernel tells nothing; 10 % more or less by chance."""
 

@@ -55,6 +55,8 @@ class Source(Generic[S, M]):
         """
         if self.memory is None or value is None:
             return None
+        if isinstance(value, self.memory):
+            return value
         try:
             return TypeAdapter(self.memory).validate_python(value)
         except ValidationError:

@@ -7,7 +7,9 @@ _LONGEST_WORD = 200
 
 def shortened(text: str, most: int) -> str:
     """Return *text* with no more than *most* characters; an ellipsis stands for the rest."""
-    return text if len(text) <= most else text[: max(0, most - 1)].rstrip() + "…"
+    if most <= 0:
+        return ""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def printable(text: str) -> str:

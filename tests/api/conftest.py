@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kernelhealth_api.detector import Detector, Observation, Params, Reason, Severity, Signal
 from kernelhealth_api.duration import Duration
+from kernelhealth_api.procedure import PatchNode
 from kernelhealth_api.remediation import (
     Action,
     DisruptionLevel,
@@ -41,7 +42,7 @@ def counted(sample: Sample) -> Mapping[tuple[str, ...], float]:
     return {(): float(sample.sockets)}
 
 
-def apply(target: Target, owner: str, settings: Settings) -> Iterator[Action]:
+def apply(target: Target, owner: str, settings: Settings) -> Iterator[PatchNode]:
     del target, owner, settings
     yield from ()
 

@@ -22,6 +22,7 @@ SCHEDULES = st.lists(FIELDS, min_size=5, max_size=5).map(" ".join)
 
 @given(SCHEDULES)
 @example("0 2 * * 6")
+@example("005 * * * *")
 @example("*/15,59 0-6/2 1,LW jan-MAR mon-fri")
 @example("00 02 L 12 SAT#2")
 def test_no_schedule_that_the_operator_understands_is_refused(text: str) -> None:
@@ -31,6 +32,7 @@ def test_no_schedule_that_the_operator_understands_is_refused(text: str) -> None
 
 @given(SCHEDULES.filter(lambda text: not set("-/,#L") & set(text.upper())))
 @example("0 2 * * 6")
+@example("005 * * * *")
 @example("60 2 * * 6")
 def test_a_schedule_of_single_values_is_accepted_exactly_if_it_is_understood(text: str) -> None:
     assert _accepted(text) == _understood(text)

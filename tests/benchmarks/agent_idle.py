@@ -1,4 +1,4 @@
-"""What a running agent costs: on this machine as it is, and beside 10,000 processes.
+"""What a running agent costs: on this machine as it is, beside 10,000 processes, and amid churn.
 
 Starts ``kernelhealth-agent run`` without a cluster, with the default periods, and reads its CPU
 time and resident memory from procfs. Prints a table; exits with 1 where a budget is not kept.
@@ -14,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernelhealth_e2e.faults.crowd import crowd
+from kernelhealth_e2e.faults.namespace import sandbox
+from kernelhealth_e2e.faults.veth import veth
 
-_MOST_IDLE = 0.5
-_MOST_RESIDENT = 80
+_MOST_RESIDENT = 96
+_SHARE = 0.8
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,20 +39,63 @@ def main() -> int:
     """Measure, print a table, and say whether the budgets are kept."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: agent_idle.py 130")
     parser.add_argument("seconds", type=int, nargs="?", default=190)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--only", choices=tuple(_CASES), help="one case instead of all")
+    asked = parser.parse_args()
     if os.geteuid():
         print("the crowd needs root: run it with sudo", file=sys.stderr)
         return 2
-    print(f"two agents in turn, {seconds} s each, at the default period …", flush=True)
-    idle = _measured(seconds)
-    print(f"  this machine                       {idle.percent:5.2f} %  {idle.resident:4} MiB")
+    names = [asked.only] if asked.only else list(_CASES)
+    print(
+        f"{len(names)} agents in turn, {asked.seconds} s each, at the default period …", flush=True
+    )
+    every = True
+    for name in names:
+        title, node, most = _CASES[name]
+        with node():
+            cost = _measured(asked.seconds)
+        # A second of processor time may have been saved up before.
+        most = max(most, _SHARE + 100 / asked.seconds) if name == "churn" else most
+        kept = cost.percent <= most and cost.resident <= _MOST_RESIDENT
+        every &= kept
+        print(
+            f"  {title:50} {cost.percent:5.2f} % of {most:.2f} %  {cost.resident:4} of "
+            f"{_MOST_RESIDENT} MiB  {'kept' if kept else 'NOT KEPT'}",
+            flush=True,
+        )
+    return 0 if every else 1
+
+
+@contextlib.contextmanager
+def _busy() -> Iterator[None]:
     with crowd(1000, 10_000):
-        busy = _measured(seconds)
-    print(f"  and 10,000 processes, 1,000 netns  {busy.percent:5.2f} %  {busy.resident:4} MiB")
-    kept = idle.percent <= _MOST_IDLE and busy.resident <= _MOST_RESIDENT
-    budget = f"idle at most {_MOST_IDLE} % of a core, resident at most {_MOST_RESIDENT} MiB"
-    print(f"  budget: {budget}: {'kept' if kept else 'NOT KEPT'}")
-    return 0 if kept else 1
+        yield
+
+
+@contextlib.contextmanager
+def _churning() -> Iterator[None]:
+    """Let pods come and go beside a crowd, two a second, without an end."""
+    over = threading.Event()
+
+    def churn() -> None:
+        while not over.is_set():
+            with sandbox() as pod, veth(pod.pid):
+                over.wait(0.5)
+
+    with _busy():
+        churner = threading.Thread(target=churn)
+        churner.start()
+        try:
+            yield
+        finally:
+            over.set()
+            churner.join()
+
+
+_CASES: dict[str, tuple[str, Callable[[], contextlib.AbstractContextManager[None]], float]] = {
+    "idle": ("this machine", contextlib.nullcontext, 0.5),
+    "busy": ("and 10,000 processes, 1,000 netns", _busy, 1.0),
+    "churn": ("and pods that come and go, two a second", _churning, 1.0),
+}
 
 
 def _measured(seconds: int) -> Cost:
@@ -79,7 +125,7 @@ def _measured(seconds: int) -> Cost:
 
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, fields[11:15])) / _TICKS  # Its own, and its children's.
 
 
 def _status(pid: int, name: str) -> int:

@@ -212,10 +212,8 @@ def test_a_socket_of_a_namespace_is_found_with_who_holds_it(live: LiveHost, pod:
     assert known == []
 
 
-def test_a_request_that_is_never_answered_is_given_up_and_named(
-    live: LiveHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sockets, "_TIMEOUT", 0.1)
+def test_a_request_that_is_never_answered_is_given_up_and_named() -> None:
+    live = LiveHost("/", patience=0.1)
     # NLMSG_NOOP: the kernel drops it without a word.
     silence = Request("silence", 0, 1, b"", dump=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -26,6 +27,7 @@ from kernelhealth_e2e.faults.veth import cut, veth
 
 DEFAULTS = detector.ResidualLinksParams()
 LIVING = "a" * 64
+POD_OF_AWS = {"k8sPodNamespace": "shop", "k8sPodName": "cart-7"}
 UID = "8a7f0000-0000-4000-8000-000000000007"
 Observe = Callable[[], list[Observation]]
 
@@ -194,6 +196,23 @@ def test_a_lease_whose_address_some_namespace_uses_is_another_runtimes(
 
     with lease, veth(pod.pid, "192.0.2.99/24"):
         assert not with_address(observe(), "192.0.2.99")
+
+
+def test_an_allocation_of_the_aws_plugin_for_a_gone_sandbox_is_found_and_a_living_ones_is_not(
+    root: Path, observe: Observe
+) -> None:
+    gone = {"containerID": "b" * 64, "ipv4": "192.0.2.97", "metadata": POD_OF_AWS}
+    alive = {"containerID": LIVING, "ipv4": "192.0.2.98", "metadata": POD_OF_AWS}
+    state = root / "run/aws-node/ipam.json"
+    state.parent.mkdir()
+    state.write_text(json.dumps({"allocations": [gone, alive]}))
+
+    found = observe()
+
+    (dead,) = with_address(found, "192.0.2.97")
+    assert dead.subject.file == "/run/aws-node/ipam.json"
+    assert dead.cures == ()
+    assert not with_address(found, "192.0.2.98")
 
 
 def test_a_lease_of_a_sandbox_that_lives_is_healthy(root: Path, observe: Observe) -> None:

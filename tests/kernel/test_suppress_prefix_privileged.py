@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,13 +16,14 @@ from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import suppress_prefix as detector
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.kernel.route_growth import Growths
 from kernelhealth_agent.kernel.suppress_prefix import Routing
 from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import suppress_prefix as source
 from kernelhealth_api.detector import Observation
 from kernelhealth_e2e.faults import held_namespace, suppress_prefix
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
-from kernelhealth_e2e.faults.suppress_prefix import nft_rule, suppress_rule, trap
+from kernelhealth_e2e.faults.suppress_prefix import nft_rule, suppress_rule, trap, wg_quick_rules
 
 DEFAULTS = detector.SuppressPrefixParams()
 
@@ -139,6 +142,57 @@ def test_filters_for_both_families_count_where_ipv6_gets_that_far(
         users = routing(pod.inode).users
 
     assert bool(users) is found
+
+
+def test_rules_as_wg_quick_adds_them_are_known_to_be_its_own(
+    pod: Sandbox, routing: Callable[[int], Routing]
+) -> None:
+    with wg_quick_rules(pod.file), nft_rule(pod.file):
+        (installer,) = routing(pod.inode).installers
+
+    assert installer.text == "wg-quick, or alike (rule 'not from all fwmark 0xca6c lookup 51820')"
+
+
+def test_a_rule_that_a_person_added_is_nobodys_in_particular(
+    pod: Sandbox, routing: Callable[[int], Routing]
+) -> None:
+    with trap(pod.file):
+        assert routing(pod.inode).installers == ()
+
+
+def test_a_rule_of_a_network_configuration_is_known_by_its_protocol(
+    pod: Sandbox, routing: Callable[[int], Routing]
+) -> None:
+    with held_namespace.inside(pod.file):
+        rule = ["ip", "-6", "rule", "add", "table", "main", "suppress_prefixlength", "0"]
+        subprocess.run([*rule, "protocol", "static"], check=True)
+
+    with nft_rule(pod.file):
+        found = routing(pod.inode)
+
+    assert found.rules[0].protocol == 4
+    assert found.installers[0].program.startswith("a network configuration")
+
+
+def test_packets_through_a_trap_leak_nothing_on_a_kernel_without_the_fault(
+    live: LiveHost, look: Callable[..., Inventory], pod: Sandbox
+) -> None:
+    memory, start = Growths(), moments.now()
+    with trap(pod.file), contextlib.ExitStack() as opened:
+        with held_namespace.inside(pod.file):
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            sender = opened.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        sender.connect(("::1", 9))
+        for number in range(8):
+            for _ in range(500):
+                with contextlib.suppress(ConnectionRefusedError):  # Nobody listens there.
+                    sender.send(b"x")
+            occasion = Occasion(look(), start.after(120.0 * number), memory)
+            sample = source.collect(live, occasion)
+            memory = sample.growths
+        judged = [o for o in detector.judge(sample, DEFAULTS) if o.subject.namespace == pod.inode]
+
+    assert [o.reason for o in judged] == [detector.TRAP]
 
 
 def test_route_objects_of_the_host_are_explained(

@@ -50,6 +50,22 @@ def suppress_rule(namespace: str, length: int = 0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def wg_quick_rules(namespace: str, mark: int = 51820) -> Iterator[None]:
+    """Add both rules that wg-quick(8) adds when all traffic is to go its way, as it adds them."""
+    rules = (f"not fwmark {mark} table {mark}", "table main suppress_prefixlength 0")
+    with contextlib.ExitStack() as undo:
+        for rule in rules:
+            _ip(namespace, f"-6 rule add {rule}")
+            undo.callback(_ip, namespace, f"-6 rule del {rule}")
+        yield
+
+
+def _ip(namespace: str, arguments: str) -> None:
+    with held_namespace.inside(namespace):
+        subprocess.run(["ip", *arguments.split()], check=True)
+
+
+@contextlib.contextmanager
 def nft_rule(namespace: str, rule: str = FIB, family: str = "ip6") -> Iterator[None]:
     """Add an nftables rule for IPv6 packets that arrive: reverse path filtering by default."""
     _nft(namespace, _FILTER.format(family=family, table=TABLE, rule=rule))

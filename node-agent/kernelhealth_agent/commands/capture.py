@@ -31,6 +31,7 @@ from kernelhealth_agent.workers import Workers
 
 _DEADLINE = 60.0
 _KEY = 32
+_MOST_BYTES = 1 << 18
 
 
 def execute(asked: argparse.Namespace) -> int:
@@ -46,7 +47,7 @@ def execute(asked: argparse.Namespace) -> int:
             sys.stdout.write(f"{line}\n")
         recording = host.recording(began, known.memories)
         if asked.mask:
-            recording = masking.masked(recording, os.urandom(_KEY))
+            recording = masking.masked(recording, os.urandom(_KEY), os.uname().nodename)
         write(recording, target)
     except (OSError, errors.HostError, catalogue.NoSuchDetectorError) as error:
         sys.stderr.write(f"kernelhealth-agent capture: {error}\n")
@@ -64,7 +65,8 @@ def _known(host: RecordingHost, directory: Path) -> Knowledge:
 def _looked(host: RecordingHost, pairs: tuple[catalogue.Pair, ...], known: Knowledge) -> list[str]:
     surveyor = Surveyor(attribution.Places(), every=0.0)
     rounds = Rounds(host, pairs, Workers(host.doing), _DEADLINE)
-    examiner = Examiner(rounds, surveyor, inventory.remember, identity.identify(host), "capture")
+    who = identity.identify(host)
+    examiner = Examiner(rounds, surveyor, inventory.remember, who, "capture", _MOST_BYTES)
     chosen = thresholds.in_force(rounds.detectors, {})
     with Progress(sys.stderr, time.monotonic) as progress:
         rounds.notice = lambda name: progress.say(f"recording {name}")
@@ -77,8 +79,9 @@ def _farewell(asked: argparse.Namespace) -> str:
     if asked.mask:
         return (
             f"Recorded to {asked.to}, with other addresses and other names of pods, links and "
-            "mounts. Names of processes, devices and container ids stay; what the kernel logged "
-            f"stays but for addresses: read through it before you give it away. {again}"
+            "mounts. Names of processes, devices and container ids stay, and what the kernel "
+            "logged but for addresses and names of machines: read it before you give it away. "
+            f"{again}"
         )
     return (
         f"Recorded to {asked.to}. Read through it before you give it away: it has names of pods, "

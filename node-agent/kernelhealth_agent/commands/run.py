@@ -13,7 +13,16 @@ from types import FrameType
 
 from pydantic import ValidationError
 
-from kernelhealth_agent import attribution, catalogue, errors, looking, moments, practice, state
+from kernelhealth_agent import (
+    attribution,
+    catalogue,
+    errors,
+    looking,
+    moments,
+    plugins,
+    practice,
+    state,
+)
 from kernelhealth_agent.apiserver import ApiServer
 from kernelhealth_agent.arguments import EXIT_BLIND, EXIT_HEALTHY
 from kernelhealth_agent.conversation import Conversation
@@ -27,6 +36,7 @@ from kernelhealth_agent.settings import Settings
 from kernelhealth_agent.survey import Surveyor
 
 _LOGGER = logging.getLogger(__name__)
+_MINUTE, _PATIENCE = 60.0, 1.0
 
 
 class UnusableError(Exception):
@@ -44,7 +54,7 @@ def execute(_: argparse.Namespace) -> int:
             name = f"KERNELHEALTH_{'_'.join(map(str, wrong['loc'])).upper()}"
             sys.stderr.write(f"kernelhealth-agent run: {name}: {wrong['msg']}\n")
         return EXIT_BLIND
-    except (UnusableError, errors.HostError, OSError) as error:
+    except (UnusableError, plugins.NoPluginsError, errors.HostError, OSError) as error:
         sys.stderr.write(f"kernelhealth-agent run: {error}\n")
         return EXIT_BLIND
     return EXIT_HEALTHY
@@ -76,17 +86,30 @@ def _run(settings: Settings) -> None:
         attribution.Places(settings.kubelet_pods, settings.pod_logs), looking.THOROUGH_EVERY
     )
     deadline = settings.deadline.total_seconds()
-    examiner = looking.examiner(_host(settings), catalogue.every(), surveyor, deadline)
+    plugged = _plugged(settings)
+    pairs = (*catalogue.every(), *plugged.pairs)
+    if settings.look_inside_by_device:
+        pairs = catalogue.opening(pairs)
+    examiner = looking.examiner(_host(settings), pairs, surveyor, deadline)
     with contextlib.ExitStack() as ends:
+        ends.callback(plugged.close)
         talk = _conversation(settings, server, examiner, ends)
         results = dict[str, int] if talk is None else talk.results
         scrape = prometheus.Scrape(lambda: examiner.rounds.workers.abandoned, results)
         events = ends.enter_context(KernelEvents(settings.root))
         _greet(settings, ends.enter_context(_served(scrape, settings)), reports=server is not None)
         period = settings.period.total_seconds()
+        examiner.rounds.haste = min(1.0, period / _MINUTE)
         equipment = Equipment(examiner, surveyor, events, moments.now, settings.run_dir, period)
         _patrol(equipment, scrape.hear, talk)
     _LOGGER.info("Agent was stopped")
+
+
+def _plugged(settings: Settings) -> plugins.Plugged:
+    """Return the plugins, if there are any; a round hardly waits for them."""
+    environment = plugins.environment(settings.root, settings.node_name)
+    around = plugins.Surroundings(catalogue.every(), environment, _PATIENCE)
+    return plugins.plugged(settings.plugin_dir, around)
 
 
 def _host(settings: Settings) -> looking.AnyHost:

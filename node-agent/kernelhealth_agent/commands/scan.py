@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from kernelhealth_agent import attribution, catalogue, errors, looking, moments, report, thresholds
+from kernelhealth_agent import (
+    attribution,
+    catalogue,
+    errors,
+    looking,
+    moments,
+    plugins,
+    report,
+    thresholds,
+)
 from kernelhealth_agent.arguments import EXIT_BLIND, EXIT_FINDINGS, EXIT_HEALTHY
 from kernelhealth_agent.examination import Examiner, Knowledge, Outcome
 from kernelhealth_agent.hosts.live import LiveHost
@@ -25,6 +37,7 @@ from kernelhealth_api import duration
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
 
 _DEADLINE = 30.0
+_PLUGIN_PATIENCE = 25.0
 _MOST_BYTES = 1 << 18
 
 
@@ -50,12 +63,17 @@ def execute(asked: argparse.Namespace) -> int:
     try:
         confirm_after = duration.parse(asked.confirm_after)
         period = None if asked.watch is None else duration.parse(asked.watch)
-        pairs = catalogue.chosen(catalogue.every(), asked.detector)
+        pairs = catalogue.chosen(_every(asked.root or "/"), asked.detector)
         host = looking.host_at(asked.root or "/")
         known, first = looking.beginning(host)
         if period is not None:
             _watchable(host, period)
-    except (ValueError, catalogue.NoSuchDetectorError, errors.HostError) as error:
+    except (
+        ValueError,
+        catalogue.NoSuchDetectorError,
+        plugins.NoPluginsError,
+        errors.HostError,
+    ) as error:
         sys.stderr.write(f"kernelhealth-agent scan: {error}\n")
         return EXIT_BLIND
     surveyor = Surveyor(attribution.Places(), every=0.0)
@@ -65,10 +83,17 @@ def execute(asked: argparse.Namespace) -> int:
     outcome = scan.begun(known, first)
     _print(outcome, asked, live=scan.live)
     if period is not None:
-        for later in _again(scan, outcome, period):
-            outcome = later
-            _print(outcome, asked, live=True)
+        outcome = _watched(scan, outcome, asked, period)
     return exit_code(outcome)
+
+
+def _every(root: str) -> tuple[catalogue.Pair, ...]:
+    """Return all detectors, with those of the plugins that the environment names."""
+    directory, every = os.environ.get("KERNELHEALTH_PLUGIN_DIR"), catalogue.every()
+    around = plugins.Surroundings(every, plugins.environment(root, None), _PLUGIN_PATIENCE)
+    plugged = plugins.plugged(Path(directory) if directory else None, around)
+    atexit.register(plugged.close)
+    return (*every, *plugged.pairs)
 
 
 def _watchable(host: looking.AnyHost, period: timedelta) -> None:
@@ -105,13 +130,16 @@ def looked(
     return examiner.examine(outcome.knowledge, chosen, later)
 
 
-def _again(scan: _Scan, outcome: Outcome, period: timedelta) -> Iterator[Outcome]:
-    """Look once a *period* until somebody presses Ctrl-C, which is how this is meant to end."""
+def _watched(
+    scan: _Scan, outcome: Outcome, asked: argparse.Namespace, period: timedelta
+) -> Outcome:
+    """Look and print once a *period*; return the last outcome when somebody presses Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             threading.Event().wait(period.total_seconds())
             outcome = scan.examiner.examine(outcome.knowledge, scan.chosen, moments.now())
-            yield outcome
+            _print(outcome, asked, live=True)
+    return outcome
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from kernelhealth_agent.kernel import leak_wording
+from kernelhealth_agent.kernel import leak_holders, leak_wording
 from kernelhealth_agent.kernel.leaks import Hidden, Kept, NetworkNamespaces, Unreachable
+from kernelhealth_agent.kernel.namespace_views import Views
 from kernelhealth_api.detector import (
     Detector,
+    Measure,
     Observation,
     Params,
     Reason,
@@ -20,6 +22,13 @@ from kernelhealth_api.detector import (
 )
 from kernelhealth_api.duration import Duration
 
+UNACCOUNTED = Reason(
+    "NetworkNamespacesUnaccounted",
+    Severity.INFO,
+    "One view of the kernel has more network namespaces than all others together: some may have "
+    "leaked that nothing names.",
+    confirm="unaccounted_after",
+)
 LEAKED = Reason(
     "NetworkNamespaceLeaked",
     Severity.WARNING,
@@ -54,77 +63,66 @@ class NetworkNamespacesParams(Params):
         description="The finding is Critical when the node's memory will be full of leaked "
         "namespaces within this time, should they go on as during the last day.",
     )
+    unaccounted_count: int = Field(
+        16,
+        ge=1,
+        description="From how many network namespaces on that only the slab allocator counts they "
+        "are reported; it also counts the last ones that were destroyed.",
+    )
+    unaccounted_after: Duration = Field(
+        timedelta(hours=1),
+        description="How long views of the kernel must disagree before that is reported.",
+    )
 
 
-def judge(now: NetworkNamespaces, _params: NetworkNamespacesParams) -> Iterator[Observation]:
+def judge(now: NetworkNamespaces, params: NetworkNamespacesParams) -> Iterator[Observation]:
     """Take every namespace that nothing reaches, or that only leftovers of a gone pod reach."""
     for lost in now.unreachable:
-        yield _lost(lost)
+        yield _lost(lost, now)
     for kept in now.kept:
-        yield _kept(kept)
+        yield _kept(kept, now.leaked)
     for hidden in now.hidden:
-        yield _hidden(hidden)
+        yield _hidden(hidden, now.leaked)
+    yield from _unaccounted(now, params)
 
 
-def _lost(lost: Unreachable) -> Observation:
-    pod = lost.past.pod if lost.past else lost.pod
-    interfaces = tuple(link.name for link in lost.inside)
-    key = f"inode {lost.past.inode}" if lost.past else f"nsid {lost.nsid} {_identity(lost)}".strip()
-    inode = next((s.inode for s in (lost.past, lost.socket, lost.listed) if s is not None), None)
-    cause, holder, advice, cures = _explained(lost)
-    holds = [*interfaces, *lost.addresses, *(f"{name} on the host" for name in lost.outside)]
-    message = (
-        f"{leak_wording.title(inode, lost.nsid)}{leak_wording.of(pod)} is still in the kernel, but "
-        f"no process, mount or descriptor leads to it{' any more' if lost.past else ''}; {advice}"
-        f"{' It keeps ' + ', '.join(holds[:6]) + '.' if holds else ''}"
-    )
-    subject = Subject(
-        namespace=inode,
-        nsid=lost.nsid,
-        interfaces=(*interfaces, *lost.outside)[:8],
-        addresses=lost.addresses[:8],
-        holder=holder,
-        container=lost.past.sandbox if lost.past else None,
-        **leak_wording.whose(pod, "memory" if lost.past else None),
-    )
+def _unaccounted(now: NetworkNamespaces, params: NetworkNamespacesParams) -> Iterator[Observation]:
+    """Say where views of the kernel have disagreed for a while."""
+    if now.views is None:
+        return
+    excess, unseen = now.views.excess, now.views.unseen
+    if excess >= params.unaccounted_count:
+        measure = Measure(float(excess), float(params.unaccounted_count))
+        message = leak_wording.unaccounted(excess)
+        subject = Subject(holder=leak_wording.KERNEL)
+        yield Observation(UNACCOUNTED, "slab", subject, message, measure=measure)
+    if unseen:
+        yield Observation(UNACCOUNTED, "listns", Subject(), leak_wording.unseen(unseen))
+
+
+def _lost(lost: Unreachable, now: NetworkNamespaces) -> Observation:
+    past = lost.past
+    key = f"inode {past.inode}" if past else f"nsid {lost.nsid} {_identity(lost)}".strip()
+    why = leak_holders.explained(lost, now)
+    message, subject = leak_wording.lost(lost, why, now.leaked)
     # A living process may well keep a namespace of its own by a socket: no harm without a pod.
-    severity = Severity.INFO if lost.socket is not None and pod is None else None
-    return Observation(LEAKED, key, subject, message, cause, cures, severity)
+    harmless = lost.socket is not None and past is None and lost.pod is None
+    severity = Severity.INFO if harmless else None
+    began = past.seen if past else None
+    return Observation(LEAKED, key, subject, message, why.cause, why.cures, severity, began)
 
 
-def _explained(lost: Unreachable) -> tuple[str, str, str, tuple[str, ...]]:
-    """Return cause, holder, advice and cures."""
-    if lost.socket is not None:
-        holder = f"socket {lost.socket.descriptor} of {lost.socket.process}"
-        return "HeldBySocket", holder, f"{holder} keeps it: stop that process.", _CURES["socket"]
-    if lost.pinned_by_gssproxy:
-        advice = "the kernel's gssproxy client keeps it: unload auth_rpcgss, or reboot the node."
-        cures = ("BlockRpcGssModule", "UnloadRpcGssModule", "Reboot")
-        return "GssProxyPin", "kernel (gssproxy client)", advice, cures
-    advice = leak_wording.unknown_holder(lost.listed)
-    return "HeldByKernel", leak_wording.KERNEL, advice, ("Reboot",)
-
-
-def _kept(kept: Kept) -> Observation:
+def _kept(kept: Kept, leaked: int) -> Observation:
     space = kept.namespace
-    message = (
-        f"{leak_wording.title(space.inode, space.nsid)}{leak_wording.of(kept.pod)} outlived its "
-        f"pod: {kept.holder} keeps it; "
-        f"{'unmount it' if kept.how == 'mount' else 'stop that process'}."
-    )
-    subject = Subject(
-        namespace=space.inode,
-        nsid=space.nsid,
-        holder=kept.holder,
-        container=space.sandbox,
-        **leak_wording.whose(kept.pod, None),
-    )
+    message, subject = leak_wording.kept(kept, leaked)
     cause = f"HeldBy{kept.how.capitalize()}"
-    return Observation(LEAKED, f"inode {space.inode}", subject, message, cause, _CURES[kept.how])
+    aim = {} if space.cookie is None else {"cookie": space.cookie}
+    key = f"inode {space.inode}"
+    return Observation(LEAKED, key, subject, message, cause, _CURES[kept.how], aim=aim)
 
 
-def _hidden(found: Hidden) -> Observation:
-    message, subject = leak_wording.hidden(found)
+def _hidden(found: Hidden, leaked: int) -> Observation:
+    message, subject = leak_wording.hidden(found, leaked)
     space = found.listed
     # Inode numbers are given again at once, cookies never: a namespace of a moment has its own key.
     key = f"inode {space.inode}{'' if space.cookie is None else f' cookie {space.cookie}'}"
@@ -134,7 +132,8 @@ def _hidden(found: Hidden) -> Observation:
     if found.past is None:
         # A service manager may keep one in flight for a service that has exited: no harm.
         severity, cures = Severity.INFO, ()
-    return Observation(LEAKED, key, subject, message, cause, cures, severity)
+    began = found.past.seen if found.past else None
+    return Observation(LEAKED, key, subject, message, cause, cures, severity, began)
 
 
 def _identity(lost: Unreachable) -> str:
@@ -148,10 +147,15 @@ def _views(now: NetworkNamespaces) -> dict[tuple[str, ...], float]:
         ("reachable",): now.reachable,
         ("nsid",): now.identified,
     }
-    if now.objects is not None:
-        views["slab",] = now.objects
-    if now.listed is not None:
-        views["kernel",] = len(now.listed) - 1
+    told = now.views or Views()
+    objects = told.objects if now.objects is None else now.objects
+    members = told.members if now.members is None else now.members
+    if objects is not None:
+        views["slab",] = objects
+    if now.active is not None:
+        views["listns",] = now.active - 1
+    if members is not None:
+        views["kernel",] = members - 1
     return views
 
 
@@ -159,8 +163,7 @@ def _capacities(now: NetworkNamespaces) -> dict[str, float]:
     """Return how many leaked namespaces fit into memory: those that are there, and the rest."""
     if now.room is None:
         return {}
-    leaked = [*now.unreachable, *now.kept, *(hidden for hidden in now.hidden if hidden.past)]
-    return {LEAKED.name: len(leaked) + now.room}
+    return {LEAKED.name: now.leaked + now.room}
 
 
 DETECTOR = Detector(
@@ -169,13 +172,14 @@ DETECTOR = Detector(
     summary="Network namespaces that outlived their pods",
     sample=NetworkNamespaces,
     params=NetworkNamespacesParams,
-    reasons=(LEAKED,),
+    reasons=(LEAKED, UNACCOUNTED),
     judge=judge,
     capacities=_capacities,
     signals=(
         Signal(
             "network_namespaces",
-            "Network namespaces besides the host's, by the view that shows them.",
+            "Network namespaces besides the host's, by the view that shows them; slab and kernel"
+            " are asked every ten minutes.",
             _views,
             ("view",),
         ),

@@ -102,7 +102,8 @@ def judge(sample: PodNetworks, params: ResidualLinksParams) -> Iterator[Observat
         cures = ("RebindDevice", "Reboot")
         severity = Severity.WARNING if lost.link is None else None
         key = f"{lost.function.address}/{lost.function.parent}"
-        yield Observation(DEVICE, key, subject, message, None, cures, severity)
+        aim = {name: getattr(lost.function, name) for name in ("address", "parent", "driver")}
+        yield Observation(DEVICE, key, subject, message, None, cures, severity, aim=aim)
     for path in sample.dangling:
         message, subject = residue_wording.file(path)
         runtime = path.rpartition("/")[2].startswith("cni-")
@@ -120,14 +121,21 @@ def _link(found: ResidualLink, *, crowded: bool) -> Observation:
         # A living process may well keep a namespace of its own by a socket: no pod, no harm.
         severity = Severity.INFO
     key = f"{found.link.index} {found.link.name}"
-    return Observation(LINK, key, subject, message, cause, cures, severity)
+    aim: dict[str, str | int] = {
+        "index": found.link.index,
+        "name": found.link.name,
+        "mac": found.link.mac,
+    }
+    if found.space is not None and found.space.cookie is not None:
+        aim["cookie"] = found.space.cookie
+    return Observation(LINK, key, subject, message, cause, cures, severity, aim=aim)
 
 
 def _address(residue: Residue, crowds: Mapping[str, str]) -> Observation:
     crowd = next((crowds[x.network] for x in residue.leases if x.network in crowds), "")
     message, subject = residue_wording.address(residue, crowd)
     severity = Severity.CRITICAL if crowd else None
-    cures = ("ReleaseAddress",)
+    cures = ("ReleaseAddress",) if residue.deletable else ()
     return Observation(ADDRESS, residue.key, subject, message, "CniDelMissed", cures, severity)
 
 

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from kernelhealth_agent.kernel import occupants
-from kernelhealth_agent.kernel.rt6_stats import RouteObjects
+from kernelhealth_agent.kernel import route_leaks
 from kernelhealth_agent.kernel.suppress_prefix import Routing, Sample
 from kernelhealth_api.detector import (
     Detector,
@@ -17,7 +16,6 @@ from kernelhealth_api.detector import (
     Reason,
     Severity,
     Signal,
-    Subject,
 )
 from kernelhealth_api.duration import Duration
 
@@ -26,7 +24,7 @@ _REMOVALS = ("RemoveSuppressPrefixRule", "DisableIPv6RPFilter")
 
 
 class SuppressPrefixParams(Params):
-    """From how many route objects on that nobody can account for something leaks."""
+    """From how many route objects on that nobody can account for something leaks, and how fast."""
 
     confirm_after: Duration = Field(
         timedelta(minutes=2),
@@ -41,6 +39,21 @@ class SuppressPrefixParams(Params):
     critical_route_objects: int = Field(
         262144, ge=1, description="From how many such route objects on the finding is Critical."
     )
+    growth_samples: int = Field(
+        6,
+        ge=3,
+        description="In how many looks such route objects must have been counted for"
+        " their growth to be judged.",
+    )
+    growth_span: Duration = Field(
+        timedelta(minutes=10), description="How much time those looks must span."
+    )
+    growth_per_hour: int = Field(
+        1000,
+        ge=1,
+        description="How many such route objects an hour must come, with 95 % confidence, for"
+        " their growth alone to be a Critical finding.",
+    )
 
 
 TRAP = Reason(
@@ -53,8 +66,8 @@ TRAP = Reason(
 LEAKING = Reason(
     "IPv6RouteObjectsLeaking",
     Severity.WARNING,
-    "A namespace has far more IPv6 route objects than its routes and sockets explain; the memory"
-    " comes back by a reboot only.",
+    "A namespace has far more IPv6 route objects than its routes and sockets explain, or ever more"
+    " of them; the memory comes back by a reboot only. Critical where they grow.",
     confirm="confirm_after",
 )
 
@@ -62,31 +75,37 @@ LEAKING = Reason(
 def judge(now: Sample, params: SuppressPrefixParams) -> Iterator[Observation]:
     """Take each namespace with both halves of the trap, and each with too many route objects."""
     for routing in now.routings:
-        is_leaking = routing.objects is not None and (
-            routing.objects.unexplained >= params.route_objects
+        grows = route_leaks.grows(
+            routing,
+            params.growth_samples,
+            params.growth_span.total_seconds(),
+            params.growth_per_hour,
+        )
+        is_leaking = grows or (
+            routing.objects is not None and routing.objects.unexplained >= params.route_objects
         )
         if routing.rules and routing.users:
             yield _trap(routing, suspect=now.affected or is_leaking)
         elif routing.rules and routing.users is None:
             yield _half(routing)
         if routing.objects is not None and is_leaking:
-            yield _leaking(routing, routing.objects, now, params)
+            yield _leaking(routing, now, params, grows=grows)
 
 
 def _trap(routing: Routing, *, suspect: bool) -> Observation:
     rule, users = routing.rules[0], routing.users or ()
     others = len(routing.rules) + len(users) - 2
     message = (
-        f"{_title(routing)} has the IPv6 rule '{rule.text}' together with"
+        f"{route_leaks.title(routing)} has the IPv6 rule '{rule.text}' together with"
         f" '{users[0].text}'{f' and {others} more of either' if others else ''}:"
         f" {'this' if suspect else 'an affected'} kernel"
         f" {'may lose' if suspect else 'would lose'} a route object with each packet;"
-        f" remove either{_installed(routing)}."
+        f" remove either{route_leaks.installed(routing)}."
     )
     return Observation(
         TRAP,
         str(routing.space.inode),
-        _subject(routing, f"{rule.text}; {users[0].text}"),
+        route_leaks.subject(routing, f"{rule.text}; {users[0].text}"),
         message,
         _CAUSE,
         _REMOVALS,
@@ -99,8 +118,8 @@ def _half(routing: Routing) -> Observation:
     return Observation(
         TRAP,
         str(routing.space.inode),
-        _subject(routing, rule),
-        f"{_title(routing)} has the IPv6 rule '{rule}'; whether nftables looks up"
+        route_leaks.subject(routing, rule),
+        f"{route_leaks.title(routing)} has the IPv6 rule '{rule}'; whether nftables looks up"
         " routes there was not asked, since without proc/modules and modules.builtin of this kernel"
         " it is not known whether asking would load a module; mount lib/modules for the agent.",
         _CAUSE,
@@ -110,38 +129,20 @@ def _half(routing: Routing) -> Observation:
 
 
 def _leaking(
-    routing: Routing, objects: RouteObjects, now: Sample, params: SuppressPrefixParams
+    routing: Routing, now: Sample, params: SuppressPrefixParams, *, grows: bool
 ) -> Observation:
-    merged = f", counted in /proc/slabinfo also as {', '.join(now.merged[:3])}"
-    stop = "remove the rule or the filter to stop it, and " if routing.rules else ""
-    message = (
-        f"{_title(routing)} has {objects.total} IPv6 route objects, of which its"
-        f" routes and sockets explain {objects.explained}"
-        f" (cache ip6_dst_cache{merged if now.merged else ''});"
-        f" {stop}plan a reboot: nothing else frees them{_installed(routing)}."
-    )
+    unexplained = routing.objects.unexplained if routing.objects is not None else 0
+    measure = route_leaks.measure(routing, now, params.critical_route_objects, grows=grows)
+    large = unexplained >= params.critical_route_objects
     return Observation(
         LEAKING,
         str(routing.space.inode),
-        _subject(routing, routing.rules[0].text if routing.rules else None),
-        message,
+        route_leaks.subject(routing, routing.rules[0].text if routing.rules else None),
+        route_leaks.leak(routing, now, measure),
         _CAUSE if routing.rules else None,
         (*(_REMOVALS if routing.rules else ()), "Reboot"),
-        Severity.CRITICAL if objects.unexplained >= params.critical_route_objects else None,
-    )
-
-
-def _title(routing: Routing) -> str:
-    return "The host" if routing.is_host else occupants.title(routing.space)
-
-
-def _installed(routing: Routing) -> str:
-    return f" (set up by {', '.join(routing.files[:3])})" if routing.files else ""
-
-
-def _subject(routing: Routing, rule: str | None) -> Subject:
-    return occupants.subject(
-        routing.space, rule=rule, file=routing.files[0] if routing.files else None
+        Severity.CRITICAL if large or grows else None,
+        measure=measure,
     )
 
 

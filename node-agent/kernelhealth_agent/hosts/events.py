@@ -1,4 +1,4 @@
-"""What the kernel tells by itself: links and namespace ids that come and go, mounts that change.
+"""What the kernel tells by itself: links and ids that come and go, mounts that change, errors.
 
 Nothing is read out of it: every message only says that a look may be worth while. Messages that
 were lost say so too.
@@ -14,6 +14,8 @@ import select
 import socket
 from collections.abc import Iterable
 from typing import Self
+
+from kernelhealth_agent.hosts.log_news import LogNews
 
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _LINKS, _NSIDS = 1, 28  # include/uapi/linux/rtnetlink.h: RTNLGRP_LINK, RTNLGRP_NSID (Linux 4.0)
@@ -40,6 +42,7 @@ class KernelEvents:
         self._mounts = _mount_table(root)
         if self._mounts is not None:
             self._poll.register(self._mounts, select.POLLPRI)
+        self._log = LogNews(root)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -47,6 +50,7 @@ class KernelEvents:
 
     def __exit__(self, *_: object) -> None:
         """Close everything."""
+        self._log.close()
         if self._links is not None:
             self._links.close()
         for descriptor in (self._waker, self._woken, self._mounts):
@@ -59,9 +63,24 @@ class KernelEvents:
             os.write(self._waker, b"\0")
 
     def wait(self, seconds: float) -> bool:
-        """Wait for at most *seconds*; return whether the kernel told something."""
-        ready = self._poll.poll(max(0.0, seconds) * 1000)
-        news = [self._took(descriptor) for descriptor, _ in ready]
+        """Wait for at most *seconds*; return whether the kernel told something.
+
+        It may return earlier without anything: a line of the log that is no error, say.
+        """
+        log = self._log.descriptor
+        if log is None and self._log.pause:
+            seconds = min(seconds, self._log.pause)
+        if log is not None:
+            self._poll.register(log, select.POLLIN)
+        try:
+            ready = self._poll.poll(max(0.0, seconds) * 1000)
+        finally:
+            if log is not None:
+                self._poll.unregister(log)
+        news = [
+            self._log.took() if descriptor == log else self._took(descriptor)
+            for descriptor, _ in ready
+        ]
         return any(news)
 
     def rest(self, seconds: float) -> None:

@@ -20,8 +20,12 @@ class LiveHost(files.Files):
     """This machine. *root* is where its root directory is mounted: ``/``, or ``/host``.
 
     The process must be in the host's pid and network namespaces, else it looks at another machine
-    than the files below *root* are from.
+    than the files below *root* are from. Netlink has *patience* seconds for each answer.
     """
+
+    def __init__(self, root: str, patience: float = sockets.PATIENCE) -> None:
+        super().__init__(root)
+        self._patience = patience
 
     @property
     def own_pid(self) -> int:
@@ -74,7 +78,7 @@ class LiveHost(files.Files):
     def dump(self, request: Request, namespace: str | None = None) -> bytes:
         """Return the netlink messages that answer, without the closing one."""
         where = None if namespace is None else self.path(namespace)
-        listed = sockets.dump(request, where)
+        listed = sockets.dump(request, where, self._patience)
         if request == rtnetlink.nsids_request():
             return unlisted.completed(listed, where)
         return listed

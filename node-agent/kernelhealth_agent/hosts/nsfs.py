@@ -8,8 +8,13 @@ nothing (open(2)), and what turns out to be a namespace is opened again by its d
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
+import struct
+
+_NS_GET_ID = 0x8008B70D  # include/uapi/linux/nsfs.h: _IOR(0xb7, 13, __u64).
 
 
 def located(path: str) -> int:
@@ -34,3 +39,11 @@ def opened(path: str) -> int:
 def is_namespace(descriptor: int) -> bool:
     """Whether a descriptor is on nsfs, of which the kernel has one (fs/nsfs.c: nsfs_mnt)."""
     return os.fstat(descriptor).st_dev == os.stat("/proc/self/ns/net").st_dev
+
+
+def identifier(descriptor: int) -> int | None:
+    """Return the number that the kernel never gives to another namespace; None before NS_GET_ID."""
+    with contextlib.suppress(OSError):
+        found: int = struct.unpack("=Q", fcntl.ioctl(descriptor, _NS_GET_ID, bytes(8)))[0]
+        return found
+    return None

@@ -89,7 +89,12 @@ def _unhidden(prefix: str, hidden: list[str], found: list[Task]) -> list[Task]:
     each network namespace (fs/proc/proc_net.c), so that equal ones are of one namespace.
     """
     pids = {task.netns: task.pid for task in reversed(found)}
-    known = {_net_inode(f"{prefix}proc/{pid}"): netns for netns, pid in pids.items()}
+    known = {
+        inode: netns
+        for netns, pid in pids.items()
+        for inode in [_net_inode(f"{prefix}proc/{pid}")]
+        if _is_still_in(f"{prefix}proc/{pid}", netns)
+    }
     tasks, unknown = [], 0
     for directory in hidden:
         inode = _net_inode(directory)
@@ -108,6 +113,14 @@ def _net_inode(directory: str) -> int | None:
         return os.stat(directory + "/net/dev").st_ino
     except OSError:
         return None
+
+
+def _is_still_in(directory: str, netns: int) -> bool:
+    """Whether a process that was seen in a namespace has not left it since."""
+    try:
+        return os.readlink(directory + "/ns/net") == f"net:[{netns}]"
+    except OSError:
+        return False
 
 
 def _threads(directory: str) -> int:

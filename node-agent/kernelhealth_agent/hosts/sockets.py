@@ -21,7 +21,8 @@ _CLONE_NEWNET = 0x40000000
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 _SO_RCVBUFFORCE, _SO_NETNS_COOKIE = 33, 71
 _RECEIVE = 1 << 20
-_TIMEOUT = 5.0
+PATIENCE = 5.0
+"""Seconds that the kernel has for an answer."""
 _ATTEMPTS = 5
 _ABSENT = {
     errno.EOPNOTSUPP,
@@ -60,12 +61,12 @@ def inside(path: str | None) -> Iterator[None]:
         os.close(home)
 
 
-def opened(protocol: int, namespace: str | None) -> socket.socket:
+def opened(protocol: int, namespace: str | None, patience: float = PATIENCE) -> socket.socket:
     """Return a bound netlink socket; it stays in the namespace where it was made."""
     with inside(namespace):
         made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     try:
-        made.settimeout(_TIMEOUT)
+        made.settimeout(patience)
         made.bind((0, 0))
         with contextlib.suppress(OSError):  # Linux < 4.20: it checks nothing strictly then.
             made.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
@@ -91,10 +92,10 @@ def cookie(namespace: str) -> int | None:
     return int.from_bytes(raw, sys.byteorder)
 
 
-def dump(request: Request, namespace: str | None) -> bytes:
+def dump(request: Request, namespace: str | None, patience: float = PATIENCE) -> bytes:
     """Return the messages that answer *request*, asking again when the list changed meanwhile."""
     name = f"netlink {request.name}"
-    with translated(name), opened(request.protocol, namespace) as asked:
+    with translated(name, patience), opened(request.protocol, namespace, patience) as asked:
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(_InterruptedDumpError):
                 return _answer(asked, request, name)
@@ -138,12 +139,12 @@ def _closing(part: bytes, name: str) -> tuple[int, bool]:
 
 
 @contextlib.contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Turn what a socket says into the errors of the agent."""
+def translated(name: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Turn what a socket says into the errors of the agent; it had *patience* seconds."""
     try:
         yield
     except TimeoutError as error:
-        raise errors.HungError(name, _TIMEOUT) from error
+        raise errors.HungError(name, patience) from error
     except OSError as error:
         if error.errno in _ABSENT:
             raise errors.AbsentError(name, f"is not offered: {os.strerror(error.errno)}") from error

@@ -47,6 +47,11 @@ class Residue:
         return tuple(sorted(found, key=lambda text: (":" in text, ipaddress.ip_address(text))))
 
     @property
+    def deletable(self) -> bool:
+        """Whether something is left that can go by itself, and not only in a plugin's own file."""
+        return bool(self.leases or self.rules) or not all(x.shared for x in self.attachments)
+
+    @property
     def rules_only(self) -> bool:
         """Whether nothing but policy rules is left."""
         return not self.leases and not self.attachments

@@ -34,7 +34,8 @@ class Attachment:
     """One interface that a plugin gave to a sandbox; *file* is its cache file.
 
     *host_links* are the names of interfaces outside the sandbox, bridges among them, and *pool* is
-    how many addresses the network can give away, where host-local gives them.
+    how many addresses the network can give away, where host-local gives them. A *shared* file has
+    other attachments too and must not be deleted.
     """
 
     file: str
@@ -46,6 +47,7 @@ class Attachment:
     host_links: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     pool: int | None = None
+    shared: bool = False
 
 
 def attachment(text: bytes, file: str) -> Attachment | None:

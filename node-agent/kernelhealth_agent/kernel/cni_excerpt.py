@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kernelhealth_agent.kernel import cni_cache
+from kernelhealth_agent.kernel import cni_cache, plugin_state
 
 _KEPT = ("kind", "containerId", "networkName", "ifName", "netns")
 _RESULT = ("interfaces", "ips", "ip4", "ip6")
@@ -20,8 +20,8 @@ _ARGUMENTS = ("K8S_POD_NAMESPACE", "K8S_POD_NAME")
 
 
 def concerns(path: str) -> bool:
-    """Whether a file, by its path below the host's root, is a CNI result."""
-    return path.rpartition("/")[0] in cni_cache.PLACES
+    """Whether a file, by its path below the host's root, is a CNI result or a plugin's state."""
+    return path.rpartition("/")[0] in cni_cache.PLACES or path in plugin_state.DECODERS
 
 
 def excerpt(text: bytes) -> bytes:
@@ -32,6 +32,8 @@ def excerpt(text: bytes) -> bytes:
         return b"no JSON\n"
     if not isinstance(found, dict):
         return b"[]\n"
+    if plugin_state.is_state(found):
+        return json.dumps(plugin_state.pruned(found), indent=1).encode() + b"\n"
     kept = _only(found, (*_KEPT, *_RESULT))
     if isinstance(found.get("result"), dict):
         kept["result"] = _only(found["result"], _RESULT)

@@ -9,7 +9,7 @@ configuration has ``kernel_nfsd = yes``. No kernel release has a fix.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.kernel.namespaces import Namespace, Remembered
@@ -43,6 +43,32 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of one namespace, by processes whose numbers have that checksum.
+
+    *first* is the uptime in seconds at which those were seen first. Of the namespace the *settings*
+    have its number only. *state* is None where it could
+    not be read, *mntns* are the mount namespaces that were looked into, *blind* what was not.
+    """
+
+    processes: int
+    first: float
+    state: int | None
+    mntns: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    blind: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All namespaces by inode number, and the uptime at which each of them was looked at."""
+
+    whole: float = 0.0
+    loaded: bool = False
+    spaces: dict[int, Seen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What one look saw of gssproxy.
 
@@ -50,7 +76,8 @@ class Sample:
     where the kernel is a client of gssproxy. *settings*: one for each file of a container that
     makes it so, *own* the same of the host, where it harms nobody. *pins*: by name where the kernel
     names the namespace, and *unnamed* more by arithmetic where it does not; both are None where
-    there is no debugfs to tell. *blind*: what was not looked at, a sentence each.
+    there is no debugfs to tell. *blind*: what was not looked at, a sentence each. *memory*: what
+    the next look need not read again.
     """
 
     loaded: bool
@@ -60,6 +87,7 @@ class Sample:
     pins: tuple[Pin, ...] | None
     unnamed: int | None
     blind: tuple[str, ...]
+    memory: Memory = field(default_factory=Memory)
 
 
 def state(content: bytes, path: str) -> int:

@@ -8,7 +8,8 @@ leaves 15 characters for prefix and digits. Sources, each in the plugin's own re
 - AWS VPC CNI ``eni`` and ``vlan``: pkg/networkutils/names.go, the same; the pod's further
   interfaces hash ``namespace.pod.1``, ….
 - Terway ``cali``: pkg/link/veth.go, ``namespace.podeth1`` for further interfaces.
-- Azure CNI ``azv``: the same as Calico. GKE ``gke``: not published, tried alike.
+- Azure CNI ``azv``: network/endpoint_linux.go, the same as Calico, or else the first 7 digits of
+  the sandbox. GKE ``gke``: not published, tried alike.
 - Cilium ``lxc``: pkg/datapath/connector, first 12 digits of SHA-256 of ``container:interface``,
   formerly of the container alone.
 - bridge, ptp, flannel, kubenet: ``veth`` and 8 random digits; only the CNI result cache knows.
@@ -24,6 +25,7 @@ _FURTHER = 4
 _DIGITS = 11
 _HASHED = re.compile(r"(?:(cali)|(eni|vlan)|(azv)|(gke))[0-9a-f]{11}")
 _PLUGINS = ("Calico or Terway", "the AWS VPC CNI", "the Azure CNI", "GKE")
+_AZURE = re.compile(r"azv[0-9a-f]{7}")
 _CILIUM = re.compile(r"lxc[0-9a-f]{12}")
 
 
@@ -31,6 +33,8 @@ def plugin(name: str) -> str | None:
     """Return which CNI plugin names links so; None for a name that anything might have."""
     if _CILIUM.fullmatch(name):
         return "Cilium"
+    if _AZURE.fullmatch(name):
+        return "the Azure CNI"
     match = _HASHED.fullmatch(name)
     if match is None or match.lastindex is None:
         return None
@@ -59,9 +63,10 @@ def hashed_pod(name: str, table: Mapping[str, tuple[str, str]]) -> tuple[str, st
 
 
 def by_sandbox(sandboxes: Iterable[str]) -> dict[str, str]:
-    """Return the sandbox by the names that Cilium gives to its links."""
+    """Return the sandbox by the names that Cilium, and Azure without a pod, give to its links."""
     found = {}
     for sandbox in sandboxes:
+        found[f"azv{sandbox[:7]}"] = sandbox
         for key in (f"{sandbox}:eth0", sandbox):
             found[f"lxc{hashlib.sha256(key.encode()).hexdigest()[:12]}"] = sandbox
     return found

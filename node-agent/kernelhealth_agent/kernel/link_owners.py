@@ -116,7 +116,7 @@ class _Owners:
         pods |= {a.pod for a in sample.attachments if a.pod}
         self._digits = interface_names.by_digits(pods)
         known = {a.sandbox for a in sample.attachments} | {m.sandbox for m in past if m.sandbox}
-        self._cilium = interface_names.by_sandbox(known | (sample.sandboxes or frozenset()))
+        self._sandboxes = interface_names.by_sandbox(known | (sample.sandboxes or frozenset()))
         self._spaces = mounted(sample.inventory)
         self._paths = {plain(a.netns): a for a in sample.attachments if a.netns}
 
@@ -153,8 +153,8 @@ class _Owners:
         if pod is not None:
             known = Pod(*pod, uid=None, known_by="interfaceName")
             return _Claim("its name is the hash of that pod's", known)
-        if link.name in self._cilium:
-            return _Claim("its name is the hash of that sandbox", None, self._cilium[link.name])
+        if link.name in self._sandboxes:
+            return _Claim("its name is made of that sandbox's", None, self._sandboxes[link.name])
         plugin = interface_names.plugin(link.name)
         return None if plugin is None else _Claim(f"its name is one that {plugin} makes")
 

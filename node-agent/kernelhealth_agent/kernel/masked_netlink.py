@@ -84,9 +84,10 @@ _ROUTING = {
     88: _Layout(4, frozenset({1, 2, 4, 5})),
 }
 _FILTERING = {
+    0xA00: _Layout(4),  # Of a table its family is wanted, which is in the header.
     0xA06: _Layout(
         4, frozenset({1, 2, 3}), nests={4: _Layout(masked={1: lambda _, raw: _expression(raw)})}
-    )
+    ),
 }
 # What a look at fib rules needs of an expression's data; of a comparison only what is one byte,
 # which is a number of a protocol and no address.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kernelhealth_agent.kernel.pseudonyms import Pseudonyms
@@ -15,6 +15,7 @@ _V6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{2,39}(?
 _SOCKET = re.compile(r"\b((?:[0-9A-F]{8}){1,4})(?=:[0-9A-F]{4}\b)")
 _LINK = re.compile(r"\b(cali|eni|vlan|azv|gke)([0-9a-f]{11})\b")
 _WORDY = ("var/", "run/", "etc/", "recording.json", "probes/plugins/")
+LOG = "probes/kmsg"
 _OWN_FORMAT = ("lib/modules/", "sys/kernel/btf/")
 _SYSTEM = frozenset({"", "dev", "etc", "lib", "mnt", "opt", "proc", "run", "sys", "usr", "var"})
 _KUBERNETES = frozenset({"netns", "kubelet", "pods", "containerd", "containers", "volumes"})
@@ -23,16 +24,21 @@ _PLAIN_KINDS = frozenset({"nsfs", "proc", "sysfs", "cgroup", "cgroup2"})
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """What text becomes: *words* are pods' names and their new ones, *digits* those of links."""
+    """What text becomes: *words* are pods' names and their new ones, *digits* those of links.
+
+    *hosts* are names of machines, which stand in the kernel's log and in what is known of it.
+    """
 
     pseudonyms: Pseudonyms
     words: Mapping[str, str]
     digits: Mapping[str, str]
+    hosts: Mapping[str, str] = field(default_factory=dict)
     _word: re.Pattern[str] = field(init=False)
+    _host: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        every = "|".join(sorted(map(re.escape, self.words), key=len, reverse=True)) or r"(?!)"
-        object.__setattr__(self, "_word", re.compile(rf"(?<![\w.-])(?:{every})(?![\w-])"))
+        object.__setattr__(self, "_word", _any_of(self.words))
+        object.__setattr__(self, "_host", _any_of(self.hosts))
 
     def link(self, name: str) -> str:
         """Return the new name of a link that was named after a pod; others keep theirs."""
@@ -50,6 +56,8 @@ class Mask:
             text = "".join(self._columns(_COLUMNS[name], line) for line in text.splitlines(True))
         elif path.startswith(_WORDY) or "/root/" in path:
             text = self._word.sub(lambda found: self.words[found[0]], text)
+        if path == LOG or path.startswith(_WORDY):
+            text = self._host.sub(lambda found: self.hosts[found[0]], text)
         return self.plain(text).encode(errors="surrogateescape")
 
     def path(self, path: str) -> str:
@@ -106,6 +114,12 @@ class Mask:
         raw = b"".join(bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8))
         made = self.pseudonyms.address(raw)
         return "".join(made[at : at + 4][::-1].hex().upper() for at in range(0, len(made), 4))
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern for any of the words where it stands alone."""
+    every = "|".join(sorted(map(re.escape, words), key=len, reverse=True)) or r"(?!)"
+    return re.compile(rf"(?<![\w.-])(?:{every})(?![\w-])")
 
 
 def _sockets(mask: Mask, words: list[str]) -> None:

@@ -16,10 +16,16 @@ from kernelhealth_agent.kernel import interface_names, masked_netlink, masked_te
 from kernelhealth_agent.kernel.masked_netlink import Names
 from kernelhealth_agent.kernel.pseudonyms import Pseudonyms
 
+RECORDING = "recording.json"
 _LOGS = re.compile(r"(?:^|/)var/log/pods/([a-z0-9.-]+)_([a-z0-9.-]+)_([0-9a-f-]{32,36})")
 _ARGUMENT = re.compile(
     r'"K8S_POD_(NAMESPACE|NAME)",\s*"([a-z0-9.-]+)"|"k8sPod(Namespace|Name)":\s*"([a-z0-9.-]+)"'
 )
+_REMEMBERED = re.compile(
+    r'"namespace":\s*"([a-z0-9.-]+)",\s*"name":\s*"([a-z0-9.-]+)"'
+    r'|(?:\bpod |"pod":\s*")([a-z0-9.-]+)/([a-z0-9.-]*[a-z0-9])'
+)
+_SERVER = re.compile(r"nfs: server ([\w.-]*[A-Za-z][\w.-]*),? (?:not responding|OK|is not)")
 _COMMON = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
 
@@ -36,12 +42,16 @@ class Recording:
     protocols: Mapping[str, int]
 
 
-def masked(recording: Recording, key: bytes) -> Recording:
-    """Return the recording under other names; ``UnreadableError`` for what cannot be masked."""
+def masked(recording: Recording, key: bytes, machine: str = "") -> Recording:
+    """Return the recording under other names; ``UnreadableError`` for what cannot be masked.
+
+    *machine* is what the recorded one calls itself.
+    """
     pseudonyms = Pseudonyms(key)
     pods = _pods(recording)
     words = {word: pseudonyms.word(word) for pod in pods for word in pod if word not in _COMMON}
-    text = masked_text.Mask(pseudonyms, words, _links(pods, words))
+    hosts = {name: pseudonyms.word(name) for name in _hosts(recording, machine)}
+    text = masked_text.Mask(pseudonyms, words, _links(pods, words), hosts)
     path = text.path
     return Recording(
         files={
@@ -78,6 +88,19 @@ def _pods(recording: Recording) -> set[tuple[str, str]]:
     for path, content in recording.files.items():
         if path.startswith(("var/", "run/", "etc/")) and b"pod" in content.lower():
             found |= _told(content.decode(errors="replace"))
+    remembered = recording.files.get(RECORDING, b"").decode(errors="replace")
+    for match in _REMEMBERED.finditer(remembered):
+        found.add((match[1], match[2]) if match[1] else (match[3], match[4]))
+    return found
+
+
+def _hosts(recording: Recording, machine: str) -> set[str]:
+    """Return the names of machines that the kernel's log and what is remembered of it may have."""
+    # A name without any of these may well be a word that the kernel uses.
+    own = {machine, machine.partition(".")[0]}
+    found = {name for name in own if re.search(r"[a-z][0-9.-]|[0-9.-][a-z]", name)}
+    for path in (RECORDING, masked_text.LOG):
+        found.update(_SERVER.findall(recording.files.get(path, b"").decode(errors="replace")))
     return found
 
 

@@ -41,9 +41,10 @@ class Mount:
 class Namespace:
     """A network namespace that something can reach.
 
-    *pids* are some of its processes, lowest first; *descriptors* are (pid, fd) of open namespace
-    files; *sandbox* is the container id of its first process. *cookie* is a number that no other
-    namespace of this boot has or had; it is known where the namespace is remembered.
+    *pids* are some of its processes, lowest first, among them one of each container;
+    *descriptors* are (pid, fd) of open namespace files; *sandbox* is the container id of its first
+    process. *cookie* is a number that no other namespace of this boot has or had; it is known where
+    the namespace is remembered.
     """
 
     inode: int

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.kernel import btf, btf_excerpt, kcore
-from kernelhealth_agent.kernel.leaks import Listed
+from kernelhealth_agent.kernel.namespace_answers import Listed
 
 TYPES, SYMBOLS = "sys/kernel/btf/vmlinux", "proc/kallsyms"
 LIST = "net_namespace_list"

@@ -20,6 +20,12 @@ def subject(space: Namespace, **known: str | None) -> Subject:
     )
 
 
+def within(space: Namespace) -> str:
+    """Return who is in a namespace, as it is said within a sentence."""
+    words = title(space)
+    return words[0].lower() + words[1:]
+
+
 def title(space: Namespace) -> str:
     """Return who is in a namespace: the pod, or what else is known."""
     if space.pod is not None and space.pod.name:

@@ -44,7 +44,8 @@ def link(found: ResidualLink, *, crowded: bool) -> tuple[str, Subject]:
 def address(residue: Residue, crowd: str) -> tuple[str, Subject]:
     """Return message and subject of a residue; *crowd* says how full its network is."""
     files = [f"/{lease.file}" for lease in residue.leases]
-    files = files or [f"/{item.file}" for item in residue.attachments]
+    own_first = sorted(residue.attachments, key=lambda item: item.shared)
+    files = files or list(dict.fromkeys(f"/{item.file}" for item in own_first))
     rules = [str(rule) for rule in residue.rules]
     what = ", ".join(residue.addresses[:_LISTED]) or "A network attachment"
     by = ", ".join([*files[:_LISTED], *(f"rule {rule}" for rule in rules[:_LISTED])])
@@ -58,7 +59,10 @@ def address(residue: Residue, crowd: str) -> tuple[str, Subject]:
         file=files[0] if files else None,
         rule=rules[0] if rules else None,
     )
-    return f"{what} is still kept for {whose}, which is gone, by {by}{full}: release it.", subject
+    how = "release it"
+    if not residue.deletable:
+        how = "have the plugin release it (CNI DEL of that sandbox, or a restart of its agent)"
+    return f"{what} is still kept for {whose}, which is gone, by {by}{full}: {how}.", subject
 
 
 def device(found: LostFunction, memory: Iterable[Remembered]) -> tuple[str, Subject]:
@@ -80,7 +84,8 @@ def device(found: LostFunction, memory: Iterable[Remembered]) -> tuple[str, Subj
     )
     message = (
         f"Network function {function.address} ({function.driver}) {where}{owner}: "
-        "free the namespace, or unbind the function from its driver and bind it again."
+        "free the namespace, or unbind the function from its driver and bind it again, which "
+        "brings it back to the host without a reboot."
     )
     return message, subject
 

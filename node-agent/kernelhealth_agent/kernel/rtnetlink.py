@@ -15,6 +15,7 @@ from kernelhealth_agent.kernel import netlink
 from kernelhealth_agent.kernel.netlink import Request
 
 _NEWLINK, _GETLINK, _NEWADDR, _GETADDR, _NEWNSID, _GETNSID = 16, 18, 20, 22, 88, 90
+_SETLINK = 19
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 5, 10, 18
 _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID, _IFLA_PARENT_DEV_NAME = 37, 46, 56
 _INFO_KIND = 1
@@ -83,6 +84,13 @@ def known_message(nsid: int) -> bytes:
     body = bytes(4) + netlink.attribute(_NETNSA_NSID, struct.pack("=i", nsid))
     size = netlink.HEADER.size + len(body)
     return netlink.HEADER.pack(size, _GETNSID, netlink.REQUEST, nsid, 0) + body
+
+
+def move_message(index: int, nsid: int) -> bytes:
+    """Return a whole message that moves a link to the namespace with that id (Linux >= 4.15)."""
+    body = _LINK.pack(0, 0, index, 0, 0) + _target(_IFLA_TARGET_NETNSID, nsid)
+    flags = netlink.REQUEST | netlink.ACKNOWLEDGE
+    return netlink.HEADER.pack(netlink.HEADER.size + len(body), _SETLINK, flags, 1, 0) + body
 
 
 def links(stream: bytes, path: str) -> tuple[Link, ...]:

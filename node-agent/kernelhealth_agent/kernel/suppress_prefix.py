@@ -9,48 +9,35 @@ packet whose route an nftables ``fib`` expression or the ``rpfilter`` match look
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from kernelhealth_agent.kernel.namespaces import Namespace
 from kernelhealth_agent.kernel.nftables import FibUser
 from kernelhealth_agent.kernel.policy_rules import Rule
+from kernelhealth_agent.kernel.route_growth import Growths
 from kernelhealth_agent.kernel.rt6_stats import RouteObjects
+from kernelhealth_agent.kernel.rule_installers import Installer
+from kernelhealth_agent.kernel.trend import Trend
 
 _AFFECTED = (
     ((5, 4, 0), (5, 4, 164)),  # Fixed there by ee38eb8cf9a7.
     ((5, 5, 0), (5, 10, 84)),  # 209d35ee34e2
     ((5, 11, 0), (5, 15, 7)),  # 8ef8a76a340e
 )
+OBJECT_SIZE = 256
+"""Bytes of a route object where the kernel does not tell, of the cache ip6_dst_cache."""
 _RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
-_SUPPRESS = re.compile(r"suppress[-_]?prefix[-_]?len", re.IGNORECASE)
-_ALL_TRAFFIC = re.compile(r"\s*AllowedIPs\s*=.*::/0", re.IGNORECASE)
-# Not \s, which would cross lines: a file of line ends only would then take a quarter of an hour.
-_OWN_TABLE = re.compile(r"^[ \t]*Table[ \t]*=[ \t]*(off|\d+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
-_RPFILTER = re.compile(r"\s*IPv6_rpfilter\s*=\s*(?!no\s*$)\S", re.IGNORECASE)
-_WIREGUARD = "etc/wireguard"
-
-PLACES = (
-    (_WIREGUARD, ".conf", _ALL_TRAFFIC),
-    ("etc/netplan", ".yaml", _SUPPRESS),
-    ("etc/cloud/cloud.cfg.d", ".cfg", _SUPPRESS),
-    ("etc/NetworkManager/system-connections", ".nmconnection", _SUPPRESS),
-    ("etc/systemd/network", ".network", _SUPPRESS),
-    ("run/systemd/network", ".network", _SUPPRESS),
-    ("etc/firewalld", "firewalld.conf", _RPFILTER),
-)
-"""Where rules and reverse path filters come from: directory, end of the file's name, evidence."""
-KEEP = r"(?i)suppress[-_]?prefix|^\s*(AllowedIPs|Table|IPv6_rpfilter)\s*="
-"""The lines of those files that are looked at: the rest may well be private keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
     """IPv6 routing of one namespace.
 
-    *objects* is None where it cannot be read. *rules* are those that suppress routes; only with one
-    it was looked for *users*, which is None where they could not be asked for without having a
-    module loaded, and for the *files* that set it up, ``/path:line``.
+    *objects* is None where it cannot be read, *trend* is their growth per second, as far as nothing
+    explains them. *rules* are those that suppress routes; only with one it was looked for *users*,
+    which is None where they could not be asked for without having a module loaded, and for the
+    *installers* that set it up.
     """
 
     space: Namespace
@@ -58,20 +45,27 @@ class Routing:
     objects: RouteObjects | None
     rules: tuple[Rule, ...] = ()
     users: tuple[FibUser, ...] | None = ()
-    files: tuple[str, ...] = ()
+    installers: tuple[Installer, ...] = ()
+    trend: Trend | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one look saw, the host's namespace first; *affected* is whether the release suggests it.
 
-    *merged*: the names under which the route objects may be counted in /proc/slabinfo.
+    *merged*: the names under which the route objects may be counted in /proc/slabinfo. *size* is
+    that of one object in bytes, *available* the memory that is left, None where that is not told;
+    *growths* are what the next look shall know.
     """
 
     release: str
     affected: bool
     routings: tuple[Routing, ...]
     merged: tuple[str, ...] = ()
+    size: int = OBJECT_SIZE
+    available: int | None = None
+    wall: datetime | None = None
+    growths: Growths = field(default_factory=Growths)
 
 
 def affected(release: str, version: str = "", signature: str = "") -> bool:
@@ -87,14 +81,3 @@ def affected(release: str, version: str = "", signature: str = "") -> bool:
         return True
     numbers = (int(match[1]), int(match[2]), int(match[3] or 0))
     return any(first <= numbers < fixed for first, fixed in _AFFECTED)
-
-
-def evidence(place: str, sign: re.Pattern[str], content: bytes) -> Iterator[int]:
-    """Yield the lines of a file that set up a part of the trap; nothing else of it is kept."""
-    text = content.decode(errors="replace")
-    if place == _WIREGUARD and _OWN_TABLE.search(text):
-        return  # wg-quick adds its rules only where it is to choose the table.
-    for number, line in enumerate(text.split("\n"), 1):
-        match = sign.search(line) if sign is _SUPPRESS else sign.match(line)
-        if match is not None and not line.lstrip().startswith(("#", ";")):
-            yield number

@@ -68,7 +68,9 @@ def _finding(seen: Seen) -> dict[str, Any]:
         "reason": observation.reason.name,
         "severity": str(measures.own_severity(seen)),
         "cause": observation.cause,
-        "subject": observation.subject.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "subject": observation.subject.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True
+        ),
         "message": observation.message,
         "since": since.isoformat(),
         "cures": list(observation.cures),

@@ -47,6 +47,9 @@ def show(
         console.print(pods.table(by_pod))
     elif status.findings and by_pod is None:
         console.print(_findings(status.findings))
+    if status.findings:
+        name = status.findings[0].reason
+        console.print(Text(f"kernelhealth-agent explain {name} tells more.", style="dim"))
     if status.truncated:
         console.print("There are more findings than are shown here.")
     console.print(_conditions(status))

@@ -3,49 +3,93 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import zlib
 from collections.abc import Iterable, Iterator
 
 from kernelhealth_agent import errors, rpc_transports
 from kernelhealth_agent.hosts import Folder, Host
 from kernelhealth_agent.kernel import cgroups, gssproxy, naming
-from kernelhealth_agent.kernel.gssproxy import Pin, Sample, Setting
+from kernelhealth_agent.kernel.gssproxy import Memory, Pin, Sample, Seen, Setting
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
 from kernelhealth_agent.kernel.rpc_xprt import Transport
 from kernelhealth_agent.source import Occasion, Source
 
 _STATE = "net/rpc/use-gss-proxy"
 _FOLDER, _SUFFIX = "etc/gssproxy", ".conf"
+_WHOLE_EVERY, _SETTLED = 54.0, 10.0
+"""Seconds: a file of any container may change, which a round each minute shall see; a process that
+is younger may be on its way into its container."""
 
 
-def collect(host: Host, occasion: Occasion[None]) -> Sample:
-    """Look into each namespace once, into each root directory once, and at the transports."""
-    inventory = occasion.inventory
+def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
+    """Look into new namespaces, once a minute into all, and at the transports."""
+    inventory, spaces = occasion.inventory, occasion.inventory.namespaces
     own = _state(host, inventory.host)
-    states = _states(host, inventory) if own is not None else {}
     blind: list[str] = []
     host_folder = _folder(host, "", blind)
-    settings = _settings(host, inventory, host_folder, blind)
+    memory = _looked(host, occasion, host_folder, loaded=own is not None)
     own_line = next(_lines(host_folder), None)
     transports = rpc_transports.to_gssproxy(host)
+    states = {inode: seen.state for inode, seen in memory.spaces.items() if memory.loaded}
     # A namespace whose state nobody can read may account for a transport as well.
     holders = sum(state is None or state == gssproxy.USED for state in (own, *states.values()))
     return Sample(
-        loaded=own is not None,
-        used=tuple(
-            space
-            for inode, space in inventory.namespaces.items()
-            if states.get(inode) == gssproxy.USED
+        loaded=memory.loaded,
+        used=tuple(spaces[inode] for inode in spaces if states.get(inode) == gssproxy.USED),
+        settings=tuple(
+            dataclasses.replace(found, space=spaces[inode])
+            for inode, seen in memory.spaces.items()
+            for found in seen.settings
         ),
-        settings=settings,
         own=None if own_line is None else f"/{_FOLDER}/{own_line[0]}:{own_line[1]}",
         pins=None if transports is None else _pins(transports, inventory),
         unnamed=None if transports is None else _unnamed(transports, holders),
-        blind=tuple(blind),
+        blind=(*blind, *(why for seen in memory.spaces.values() for why in seen.blind)),
+        memory=memory,
     )
 
 
-def _states(host: Host, inventory: Inventory) -> dict[int, int | None]:
-    return {inode: _state(host, space) for inode, space in inventory.namespaces.items()}
+def _looked(
+    host: Host, occasion: Occasion[Memory], host_folder: Folder | None, *, loaded: bool
+) -> Memory:
+    """Return what is in each namespace; that of familiar ones is of the last minute."""
+    inventory, uptime = occasion.inventory, occasion.moment.uptime
+    past = None if inventory.thorough else occasion.memory
+    if past is not None and (past.loaded != loaded or not 0 <= uptime - past.whole < _WHOLE_EVERY):
+        past = None
+    spaces: dict[int, Seen] = {}
+    for inode, space in inventory.namespaces.items():
+        known = past.spaces.get(inode) if past is not None else None
+        if known is not None and _stands(known, space, uptime):
+            spaces[inode] = known
+    mounts = {name for seen in spaces.values() for name in seen.mntns}
+    mounts.update(_mount_namespaces(host, inventory.host.pids[:1]))
+    identity = host_folder.identity if host_folder is not None else None
+    before = occasion.memory.spaces if occasion.memory is not None else {}
+    for inode, space in inventory.namespaces.items():
+        if inode not in spaces:
+            first = _first(before.get(inode), space, uptime)
+            state = _state(host, space) if loaded else None
+            spaces[inode] = _seen(host, space, mounts, identity, Seen(*first, state, (), (), ()))
+    ordered = {inode: spaces[inode] for inode in inventory.namespaces}
+    return Memory(uptime if past is None else past.whole, loaded, ordered)
+
+
+def _checksum(space: Namespace) -> int:
+    return zlib.crc32(repr(space.pids).encode())
+
+
+def _first(known: Seen | None, space: Namespace, uptime: float) -> tuple[int, float]:
+    """Return the checksum of the processes, and when those were seen first."""
+    processes = _checksum(space)
+    same = known is not None and known.processes == processes
+    return processes, known.first if known is not None and same else uptime
+
+
+def _stands(known: Seen, space: Namespace, uptime: float) -> bool:
+    """Whether nothing new is expected in a namespace; a container takes a moment to begin."""
+    return known.processes == _checksum(space) and uptime - known.first >= _SETTLED
 
 
 def _state(host: Host, space: Namespace) -> int | None:
@@ -58,24 +102,31 @@ def _state(host: Host, space: Namespace) -> int | None:
     return None
 
 
-def _settings(
-    host: Host, inventory: Inventory, host_folder: Folder | None, blind: list[str]
-) -> tuple[Setting, ...]:
-    """Return the settings of containers; what turns out to be the host's own folder is none."""
-    identity = host_folder.identity if host_folder is not None else None
-    seen = set(_mount_namespaces(host, inventory.host.pids[:1]))
+def _seen(
+    host: Host,
+    space: Namespace,
+    mounts: set[str],
+    identity: tuple[int, int] | None,
+    seen: Seen,
+) -> Seen:
+    """Return what is configured in mount namespaces that were not looked into for another one.
+
+    What turns out to be the host's own folder is none of a container's.
+    """
+    blind: list[str] = []
     found: list[Setting] = []
-    for space in inventory.namespaces.values():
-        for mntns, pid in _mount_namespaces(host, space.pids).items():
-            if mntns in seen:
-                continue
-            seen.add(mntns)
-            folder = _folder(host, f"proc/{pid}/root", blind)
-            if folder is not None and folder.identity != identity:
-                found += [
-                    _setting(host, space, (mntns, pid), name, line) for name, line in _lines(folder)
-                ]
-    return tuple(found)
+    every = _mount_namespaces(host, space.pids)
+    new = {mntns: pid for mntns, pid in every.items() if mntns not in mounts}
+    mounts.update(new)
+    for mntns, pid in new.items():
+        folder = _folder(host, f"proc/{pid}/root", blind)
+        if folder is not None and folder.identity != identity:
+            found += [
+                _setting(host, space, (mntns, pid), name, line) for name, line in _lines(folder)
+            ]
+    # What is remembered goes into a file: of the namespace its number is enough.
+    kept = tuple(dataclasses.replace(each, space=Namespace(space.inode)) for each in found)
+    return dataclasses.replace(seen, mntns=tuple(new), settings=kept, blind=tuple(blind))
 
 
 def _mount_namespaces(host: Host, pids: Iterable[int]) -> dict[str, int]:
@@ -141,4 +192,6 @@ SOURCE = Source(
         f"{rpc_transports.PLACE}/*/info",
     ),
     collect=collect,
+    memory=Memory,
+    remember=lambda sample: sample.memory,
 )

@@ -4,68 +4,121 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Mapping
 
 from kernelhealth_agent import cni_state, errors, keepers, kernel_list, rpc_transports
 from kernelhealth_agent.hosts import Host
-from kernelhealth_agent.kernel import meminfo, rtnetlink
-from kernelhealth_agent.kernel.leaks import Kept, Listed, NetworkNamespaces, Socket, Unreachable
-from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod
+from kernelhealth_agent.hosts.inside import InsideByDevice
+from kernelhealth_agent.kernel import inside, leak_wording, meminfo, namespace_views, rtnetlink
+from kernelhealth_agent.kernel.inside import Inside
+from kernelhealth_agent.kernel.leaks import NetworkNamespaces, Pin, Unreachable
+from kernelhealth_agent.kernel.namespace_answers import Answers
+from kernelhealth_agent.kernel.namespace_views import Opened, Transit, Views
+from kernelhealth_agent.kernel.namespaces import Inventory, Pod
 from kernelhealth_agent.source import Occasion, Source
 
-_SLAB = "net_namespace"
 _MOST_LOOKED_INTO = 256
-_BYTES_EACH = 203 << 10
-"""Memory of an empty namespace: 196 KiB of slab and 7 KiB of per-CPU memory, the mean of 200 on
-Linux 6.18 with four CPUs. Those of real pods are larger."""
+_MOST_OPENED = 16
 
 
-def collect(host: Host, occasion: Occasion[None]) -> NetworkNamespaces:
-    """Look into unreachable namespaces by their ids, and for what keeps those of gone pods."""
+def collect(host: Host, occasion: Occasion[Views], *, by_device: bool = False) -> NetworkNamespaces:
+    """Look into unreachable namespaces by their ids, and for what keeps those of gone pods.
+
+    *by_device* opens them too, by a device that is put into each for a moment. A recording that
+    has the answer makes no device.
+    """
     inventory = occasion.inventory
-    listed = kernel_list.ask(host, inventory)
-    alone = kernel_list.alone(host, inventory, listed)
-    asked = inventory.unreachable or alone
-    sockets = keepers.sockets(host, inventory) if asked else ()
-    return NetworkNamespaces(
+    answers = keepers.answers(host, occasion)
+    opened = _opened(host, occasion) if by_device or host.own_pid is None else ()
+    active = keepers.in_use(host, inventory)
+    lost, stray = _lost(host, inventory, answers, {x.nsid: x.inside for x in opened})
+    nameless = tuple(x.nsid for x in lost if x.socket is None and x.pin is None)
+    transit = _transit(host, occasion, nameless)
+    found = NetworkNamespaces(
         reachable=len(inventory.namespaces),
         identified=len(inventory.nsids),
-        objects=_objects(host),
+        objects=kernel_list.objects(host) if inventory.thorough else None,
         room=_room(host),
-        unreachable=_lost(host, inventory, dict(sockets), listed or ()),
-        kept=tuple(_kept(host, inventory)),
-        listed=listed,
-        hidden=kernel_list.hidden(alone, inventory, (socket for _, socket in sockets)),
+        unreachable=lost,
+        kept=tuple(keepers.kept(host, inventory)),
+        listed=answers.listed,
+        members=_members(answers, occasion),
+        hidden=kernel_list.hidden(answers.alone, inventory, (s for _, s in answers.sockets)),
+        stray=stray if nameless else (),
+        transit=transit.found if transit else (),
+        active=None if active is None else active.active,
     )
+    unseen = () if active is None or inventory.blind else active.unseen
+    excess = _excess(host, inventory, found)
+    views = namespace_views.updated(occasion.memory, occasion.moment.uptime, excess, unseen)
+    kept = answers.kept({x.past.inode for x in lost if x.past})
+    counts = namespace_views.counted(
+        occasion.memory, found.objects, found.members, anew=inventory.thorough
+    )
+    views = dataclasses.replace(
+        views, transit=transit, opened=opened, answers=kept, objects=counts[0], members=counts[1]
+    )
+    return dataclasses.replace(found, views=views)
+
+
+def _members(answers: Answers, occasion: Occasion[Views]) -> int | None:
+    """Return how many the kernel's own list has, where it was read now."""
+    is_new = answers.uptime == occasion.moment.uptime
+    return len(answers.listed) if is_new and answers.listed is not None else None
+
+
+def _transit(host: Host, occasion: Occasion[Views], nameless: tuple[int, ...]) -> Transit | None:
+    """Return what is in flight while a holder is unknown; what was found before may still do."""
+    if not nameless:
+        return None
+    uptime, past = occasion.moment.uptime, occasion.memory
+    if past is not None and past.transit is not None and past.transit.serves(nameless, uptime):
+        return past.transit
+    return Transit(uptime, nameless, keepers.in_transit(host, occasion.inventory))
 
 
 def _lost(
-    host: Host,
-    inventory: Inventory,
-    sockets: Mapping[int | None, Socket],
-    listed: Iterable[Listed],
-) -> tuple[Unreachable, ...]:
-    """Return the namespaces that nothing reaches, with all that can be found out about them."""
+    host: Host, inventory: Inventory, answers: Answers, opened: Mapping[int, Inside]
+) -> tuple[tuple[Unreachable, ...], tuple[Pin, ...]]:
+    """Return the namespaces that nothing reaches, and kernel clients of an untold namespace."""
     ids = sorted(inventory.unreachable)
     if not ids:
-        return ()
+        return (), ()
     found = [
         _unreachable(host, inventory, nsid, look=place < _MOST_LOOKED_INTO)
         for place, nsid in enumerate(ids)
     ]
-    pinned = _pinned(host)
+    pins = rpc_transports.pins(host)
+    listed, sockets = answers.listed or (), dict(answers.sockets)
     by_id, by_inode = {s.nsid: s for s in listed}, {s.inode: s for s in listed}
-    former = {} if all(lost.past for lost in found) else _former(host, inventory)
-    return tuple(
-        dataclasses.replace(
+    former = {} if all(lost.past for lost in found) else cni_state.former(host, inventory)
+    held = {pin.netns: pin for pin in reversed(pins) if pin.netns is not None}
+    every = []
+    for lost in found:
+        known = dataclasses.replace(
             lost,
             socket=sockets.get(lost.nsid),
             pod=None if lost.past else _owner(lost, former),
-            pinned_by_gssproxy=lost.past is not None and lost.past.inode in pinned,
             listed=by_id.get(lost.nsid) or (by_inode.get(lost.past.inode) if lost.past else None),
+            opened=opened.get(lost.nsid),
         )
-        for lost in found
-    )
+        every.append(dataclasses.replace(known, pin=held.get(known.inode or 0)))
+    return tuple(every), tuple(p for p in pins if p.netns is None and p.kind != "gssproxy")
+
+
+def _opened(host: Host, occasion: Occasion[Views]) -> tuple[Opened, ...]:
+    """Return what is inside unreachable namespaces, of the few that are worth a device each."""
+    past = {x.nsid: x for x in occasion.memory.opened} if occasion.memory else {}
+    uptime, found = occasion.moment.uptime, []
+    for nsid in sorted(occasion.inventory.unreachable)[:_MOST_OPENED]:
+        if nsid in past and past[nsid].serves(uptime):
+            found.append(past[nsid])
+            continue
+        with contextlib.suppress(errors.HostError):
+            answer = host.probe(InsideByDevice(nsid))
+            found.append(Opened(nsid, uptime, inside.inside(answer, inside.name(nsid))))
+    return tuple(found)
 
 
 def _unreachable(host: Host, inventory: Inventory, nsid: int, *, look: bool) -> Unreachable:
@@ -95,84 +148,30 @@ def _unreachable(host: Host, inventory: Inventory, nsid: int, *, look: bool) -> 
     )
 
 
-def _pinned(host: Host) -> set[int | None]:
-    """Return the namespaces that the kernel's gssproxy clients hold, where the kernel tells."""
-    try:
-        return {transport.netns for transport in rpc_transports.to_gssproxy(host) or ()}
-    except errors.HostError:
-        return set()
-
-
-def _former(host: Host, inventory: Inventory) -> dict[str, Pod]:
-    """Return the pods whose sandboxes are gone, by their addresses and the host's interfaces.
-
-    An address may have been given to another pod since, so the living do not count; where it
-    cannot be told who lives, nobody is named.
-    """
-    living = cni_state.living(host, inventory)
-    if living is None:
-        return {}
-    found: dict[str, Pod] = {}
-    for attachment in cni_state.attachments(host, []):
-        if attachment.pod is not None and attachment.sandbox not in living:
-            for address in attachment.addresses:
-                found[address] = Pod(*attachment.pod, None, "address")
-            for name in attachment.host_links:
-                found[name] = Pod(*attachment.pod, None, "cniCache")
-    return found
-
-
 def _owner(lost: Unreachable, former: Mapping[str, Pod]) -> Pod | None:
     """Return the pod that an unreachable namespace was made for, by what is left of it."""
     return next((former[name] for name in (*lost.outside, *lost.addresses) if name in former), None)
-
-
-def _kept(host: Host, inventory: Inventory) -> list[Kept]:
-    """Return the namespaces that something still reaches although the kubelet's pod is gone."""
-    found = []
-    for space in inventory.namespaces.values():
-        pod = space.pod
-        if not inventory.pods_known or pod is None or pod.uid in inventory.pods:
-            continue
-        how, holder = _holder(host, space)
-        found.append(Kept(space, pod, holder, how))
-    return found
-
-
-def _holder(host: Host, space: Namespace) -> tuple[str, str]:
-    """Return what keeps a namespace (process, mount or descriptor), in one word and in words."""
-    if space.pids:
-        return "process", f"process {keepers.process(host, space.pids[0])}"
-    if space.mounts:
-        mount = space.mounts[0]
-        seen_by = keepers.process(host, mount.pid)
-        return "mount", f"mount {mount.path} in the mount namespace of {seen_by}"
-    pid, number = space.descriptors[0]
-    return "descriptor", f"descriptor {number} of {keepers.process(host, pid)}"
 
 
 def _room(host: Host) -> int | None:
     """Return how many more namespaces fit into the available memory; None where it is not told."""
     with contextlib.suppress(errors.HostError):
         available = meminfo.available(host.read("proc/meminfo"), "proc/meminfo")
-        return available // _BYTES_EACH
+        return available // leak_wording.BYTES_EACH
     return None
 
 
-def _objects(host: Host) -> int | None:
-    """Return how many namespaces the slab allocator has; None where it cannot be told.
+def _excess(host: Host, inventory: Inventory, found: NetworkNamespaces) -> int | None:
+    """Return how many namespaces the slab has that nothing shows; None where that is not known.
 
-    A cache that shares its slabs counts foreign objects too. Without shrinking, the count takes
-    whole slabs for full.
+    The kernel's own list names all of them, and one that only sees a part of the machine, or did
+    not look at everything, cannot compare.
     """
-    directory = f"sys/kernel/slab/{_SLAB}"
-    try:
-        if int(host.read(f"{directory}/aliases")) > 0:
-            return None
-        host.shrink(_SLAB)
-        return int(host.read(f"{directory}/objects").split()[0])
-    except (errors.HostError, ValueError, IndexError):
+    if found.objects is None or found.listed is not None or not inventory.thorough:
         return None
+    if inventory.blind or not kernel_list.sees_all_processes(host):
+        return None
+    return max(0, found.objects - found.reachable - len(found.unreachable))
 
 
 SOURCE = Source(
@@ -182,11 +181,19 @@ SOURCE = Source(
         "proc/*/ns/net",
         "proc/*/mountinfo",
         "proc/*/fd",
+        "proc/*/fdinfo, while a holder is unknown",
         "netlink RTM_GETNSID, RTM_GETLINK and RTM_GETADDR, also inside other namespaces by id",
-        "sys/kernel/slab/net_namespace",
-        "sys/kernel/debug/sunrpc/rpc_xprt/*/info",
+        "listns(2)",
+        *rpc_transports.READS,
         "proc/meminfo",
         *kernel_list.READS,
     ),
     collect=collect,
+    memory=Views,
+    remember=lambda sample: sample.views or Views(),
 )
+
+
+def by_device() -> Source[NetworkNamespaces, Views]:
+    """Return the source that also opens unreachable namespaces, by a device put into each."""
+    return dataclasses.replace(SOURCE, collect=functools.partial(collect, by_device=True))

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 from kernelhealth_agent import cni_state, errors, stray_functions
 from kernelhealth_agent.hosts import Host
-from kernelhealth_agent.kernel import address_owners, cni_cache, host_local, routing, rtnetlink
+from kernelhealth_agent.kernel import (
+    address_owners,
+    cni_cache,
+    host_local,
+    plugin_state,
+    routing,
+    rtnetlink,
+)
 from kernelhealth_agent.kernel import sandboxes as runtimes
 from kernelhealth_agent.kernel.link_owners import KINDS
 from kernelhealth_agent.kernel.namespaces import Inventory
@@ -103,6 +110,7 @@ SOURCE = Source(
         "netlink RTM_GETADDR inside other namespaces, when an address is suspected",
         "netlink RTM_GETLINK inside other namespaces, when a network function is missing",
         *cni_cache.PLACES,
+        *plugin_state.DECODERS,
         host_local.PLACE,
         runtimes.TASKS,
         *runtimes.STATES,

@@ -7,23 +7,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.detectors import gssproxy as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
+from kernelhealth_agent.kernel.gssproxy import Memory, Sample
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
 from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import gssproxy as source
 from kernelhealth_api.detector import Observation, Severity
 
-Recorded = Callable[..., tuple[RecordedHost, Occasion[None]]]
+Recorded = Callable[..., tuple[RecordedHost, Occasion[Memory]]]
 DEFAULTS = detector.GssproxyParams()
 HOSTS = Path(__file__).parents[2] / "fixtures" / "hosts"
 STATE = "proc/230/net/rpc/use-gss-proxy"
 FOLDER = "proc/230/root/etc/gssproxy"
 
 
-def observe(host: RecordedHost, occasion: Occasion[None]) -> list[Observation]:
+def observe(host: RecordedHost, occasion: Occasion[Memory]) -> list[Observation]:
     return list(detector.judge(source.collect(host, occasion), DEFAULTS))
 
 
@@ -174,3 +176,79 @@ def test_observations_are_unique_by_reason_and_key(recorded: Recorded) -> None:
         observations = observe(*recorded(name))
 
         assert len({(o.reason.name, o.key) for o in observations}) == len(observations)
+
+
+def later(host: RecordedHost, occasion: Occasion[Memory], seconds: float) -> Sample:
+    """Look again after so many seconds, knowing the look that *occasion* was for."""
+    said = TypeAdapter(Memory | None).dump_python(occasion.memory, mode="json")
+    memory = source.SOURCE.recalled(said)
+    moment = occasion.moment.after(seconds)
+    return source.collect(host, replace(occasion, moment=moment, memory=memory))
+
+
+def settled(host: RecordedHost, occasion: Occasion[Memory]) -> Occasion[Memory]:
+    """Return an occasion that knows all processes for long enough to believe in them."""
+    memory = source.collect(host, occasion).memory
+    spaces = {inode: replace(seen, first=seen.first - 60) for inode, seen in memory.spaces.items()}
+    inventory = replace(occasion.inventory, thorough=False)
+    return replace(occasion, inventory=inventory, memory=replace(memory, spaces=spaces))
+
+
+def without_configuration(host: Path) -> None:
+    for file in (host / FOLDER).iterdir():
+        file.unlink()
+
+
+def test_a_familiar_container_is_read_again_after_a_minute(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-configured")
+    host, occasion = recorded(directory)
+    familiar = settled(host, occasion)
+    without_configuration(directory)
+
+    soon, late = later(host, familiar, 30.0), later(host, familiar, 60.0)
+
+    assert [setting.pid for setting in soon.settings] == [230]
+    assert late.settings == ()
+
+
+def test_a_container_that_just_began_is_read_again_at_once(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-configured")
+    host, occasion = recorded(directory)
+    inventory = replace(occasion.inventory, thorough=False)
+    young = replace(occasion, inventory=inventory, memory=source.collect(host, occasion).memory)
+    without_configuration(directory)
+
+    assert later(host, young, 2.0).settings == ()
+
+
+def test_a_familiar_namespace_with_another_process_is_read_at_once(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-configured")
+    host, occasion = recorded(directory)
+    familiar = settled(host, occasion)
+    without_configuration(directory)
+    spaces = {
+        inode: replace(space, pids=(*space.pids, 999))
+        for inode, space in occasion.inventory.namespaces.items()
+    }
+    grown = replace(familiar.inventory, namespaces=spaces)
+
+    assert later(host, replace(familiar, inventory=grown), 2.0).settings == ()
+
+
+def test_all_is_read_again_when_the_module_is_loaded(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-pinned")
+    host, occasion = recorded(directory)
+    familiar = settled(host, occasion)
+    unloaded = replace(familiar.memory or Memory(), loaded=False)
+
+    found = source.collect(host, replace(familiar, memory=unloaded))
+
+    assert [space.inode for space in found.used] == [4026532178]

@@ -30,6 +30,11 @@ class ChangingHost(RecordedHost):
         self._happening = happening
         self._own = own
         self.descriptor_looks = 0
+        self.asked: set[str] = set()
+
+    def path(self, path: str) -> str:
+        self.asked.add(path)
+        return super().path(path)
 
     @property
     def own_pid(self) -> int | None:
@@ -124,10 +129,9 @@ def _id_message(nsid: int) -> bytes:
     return netlink.HEADER.pack(netlink.HEADER.size + len(body), 88, 2, 1, 0) + body
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """A host with one process, no pods and no other namespace."""
-    made = Machine(tmp_path / "host")
+def machine_at(root: Path) -> Machine:
+    """Return a host with one process, no pods and no other namespace."""
+    made = Machine(root)
     (made.root / "netlink").mkdir(parents=True)
     (made.root / "netlink/links.hex").touch()
     random = made.root / "proc/sys/kernel/random"
@@ -135,3 +139,9 @@ def machine(tmp_path: Path) -> Machine:
     (random / "boot_id").write_text("boot-1\n")
     made.process(1)
     return made
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A host with one process, no pods and no other namespace."""
+    return machine_at(tmp_path / "host")

@@ -119,12 +119,29 @@ def test_a_leaked_namespace_is_remembered_while_its_id_is_in_the_kernel(pod: Mac
     assert over == {}
 
 
-def test_a_namespace_without_an_id_is_forgotten_with_its_last_process(machine: Machine) -> None:
+def test_a_namespace_without_an_id_is_remembered_when_it_is_out_of_sight(machine: Machine) -> None:
     machine.process(17, 100, cgroup=group(CART))
     memory = {100: learned(machine)}
     machine.end(17)
 
-    assert inventory.remember(machine.look(memory)) == {}
+    once = inventory.remember(machine.look(memory))
+    twice = inventory.remember(machine.look(once))
+
+    assert once == twice == memory
+
+
+def test_a_namespace_without_an_id_is_forgotten_when_its_inode_number_is_given_again(
+    machine: Machine,
+) -> None:
+    machine.process(17, 100, cgroup=group(CART))
+    memory = {100: learned(machine)}
+    machine.end(17)
+    machine.process(18, 100)
+    machine.cookies = {100: 7002}
+
+    found = machine.look({100: dataclasses.replace(memory[100], cookie=7001)})
+
+    assert inventory.remember(found) == {}
 
 
 def test_an_id_that_another_namespace_got_tells_the_gone_pod_no_more(pod: Machine) -> None:
@@ -227,6 +244,14 @@ def test_of_too_many_the_newest_are_remembered() -> None:
 
     assert len(kept) == 4096
     assert set(kept) == set(range(2, 2098)) | {past.inode for past in memory if past.inode % 2 == 0}
+
+
+def test_of_too_many_without_an_id_the_newest_are_remembered() -> None:
+    memory = [dataclasses.replace(remembered(100 + n, age=n), nsid=None) for n in range(300)]
+
+    kept = inventory.remember(look_of(set(), memory))
+
+    assert set(kept) == {past.inode for past in memory[:256]}
 
 
 @settings(deadline=None)

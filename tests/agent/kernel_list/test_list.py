@@ -17,7 +17,8 @@ from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel import kcore, net_layout
 from kernelhealth_agent.kernel.kcore import Segment
-from kernelhealth_agent.kernel.leaks import Hidden, Listed, NetworkNamespaces, Socket
+from kernelhealth_agent.kernel.leaks import Hidden, NetworkNamespaces
+from kernelhealth_agent.kernel.namespace_answers import Listed, Socket
 from kernelhealth_agent.kernel.namespaces import Inventory, Pod, Remembered
 from kernelhealth_api.detector import Severity
 

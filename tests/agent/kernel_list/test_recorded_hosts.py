@@ -12,7 +12,8 @@ import pytest
 from kernelhealth_agent import inventory
 from kernelhealth_agent.detectors import network_namespaces as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
-from kernelhealth_agent.kernel.leaks import Listed, NetworkNamespaces
+from kernelhealth_agent.kernel.leaks import NetworkNamespaces
+from kernelhealth_agent.kernel.namespace_answers import Listed
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
 from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.source import Occasion
@@ -54,7 +55,7 @@ def test_a_lost_namespace_has_its_inode_number_and_its_references_from_the_list(
     lost, _ = judged(RECORDED)
 
     assert (lost.subject.nsid, lost.subject.namespace) == (0, LOST)
-    assert "holds it (the kernel counts 1 reference): if it stays" in lost.message
+    assert "holds it (the kernel counts 1 reference); end what used" in lost.message
 
 
 def test_a_namespace_that_only_the_list_has_is_told() -> None:
@@ -103,7 +104,7 @@ def test_a_list_that_cannot_be_read_costs_the_cross_check_only(
     assert (sample.listed, sample.hidden) == (None, ())
     assert lost.subject.nsid == 0
     assert lost.subject.namespace is None
-    assert "something in flight holds it: if it stays, reboot" in lost.message
+    assert "something in flight holds it; end what used it" in lost.message
 
 
 def test_a_process_that_keeps_a_namespace_without_an_id_is_named(host: Path) -> None:

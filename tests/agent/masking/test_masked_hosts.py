@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import shutil
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from kernelhealth_agent import attribution, catalogue, errors, looking, moments,
 from kernelhealth_agent.examination import Knowledge, Outcome
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.hosts.recordings import write
-from kernelhealth_agent.kernel import masking
+from kernelhealth_agent.kernel import masking, netlink, nft_round_trip
 from kernelhealth_agent.kernel.masking import Recording
 from kernelhealth_agent.survey import Surveyor
 
@@ -95,6 +97,19 @@ def test_what_nobody_thought_of_is_refused(tmp_path: Path) -> None:
         masking.masked(read(host), KEY)
 
 
+def test_of_tables_of_nftables_their_families_are_left() -> None:
+    body = struct.pack("=BBH", 10, 0, 0) + netlink.attribute(1, b"acme-filter\0")
+    message = netlink.HEADER.pack(netlink.HEADER.size + len(body), 0xA00, 2, 1, 0) + body
+    path = "netlink/nft-tables.hex"
+    files = {path: f"{message.hex()}\n".encode()}
+
+    made = masking.masked(Recording(files, {}, frozenset(), {path: 12}), KEY)
+
+    left = bytes.fromhex(made.files[path].decode())
+    assert nft_round_trip.families(left, path) == nft_round_trip.families(message, path)
+    assert b"acme" not in left
+
+
 def test_the_key_decides_and_nothing_else() -> None:
     original = read(HOSTS / "residual_links-abandoned")
 
@@ -102,6 +117,31 @@ def test_the_key_decides_and_nothing_else() -> None:
 
     assert first == again
     assert masking.masked(original, b"another") != first
+
+
+def test_pods_that_only_memories_know_are_masked() -> None:
+    pod = {"namespace": "shop", "name": "cart-9", "uid": "u", "known_by": "memory"}
+    said = {"a": {"pod": pod}, "b": "x[1] of pod bank/vault-1", "c": {"pod": "lab/probe-2"}}
+    content = json.dumps({"memories": said}).encode()
+
+    made = masking.masked(Recording({"recording.json": content}, {}, frozenset(), {}), KEY)
+
+    text = made.files["recording.json"].decode()
+    assert not [w for w in ("shop", "cart-9", "bank", "vault-1", "lab", "probe-2") if w in text]
+
+
+def test_names_of_machines_are_masked_in_the_log_and_in_what_is_known_of_it() -> None:
+    line = "nfs: server nas.acme.example not responding, still trying"
+    log = f"4,1,1,-;{line}\n30,2,2,-;systemd[1]: Hostname set to <node-7>.\n".encode()
+    known = json.dumps({"memories": {"kernel_log": {"server": "nas.acme.example"}}}).encode()
+    files = {"probes/kmsg": log, "recording.json": known}
+
+    made = masking.masked(Recording(files, {}, frozenset(), {}), KEY, "node-7.acme.example")
+
+    whole = b"".join(made.files.values()).decode()
+    assert "acme" not in whole
+    assert "node-7" not in whole
+    assert "not responding, still trying" in whole
 
 
 def test_a_moment_is_kept(tmp_path: Path) -> None:

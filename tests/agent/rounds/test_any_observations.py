@@ -89,7 +89,7 @@ def test_a_finding_counts_each_subject_once_and_the_report_fits(every: list[Obse
     distinct = {confirmation.identity(observation) for observation in every}
     assert sum(f.count for f in found) == len(distinct)
     assert report.size(status) <= report.MOST_BYTES
-    assert len(body) < 4096
+    assert len(body) < 8192
     assert status.truncated == (len(status.findings) < len(found))
     kept = {(f.reason, f.cause): f.count for f in found}
     assert all(kept[f.reason, f.cause] == f.count for f in status.findings)

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelhealth_agent.outbox import Outbox, size
-from kernelhealth_agent.pacing import Pace
-from kernelhealth_agent.patrol import affordable
+from kernelhealth_agent.pacing import Pace, Purse, affordable
 from kernelhealth_api.v1alpha1.finding import Finding, Severity
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health, NodeKernelHealthStatus
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
-QUIET = Pace(period=60.0, started=100.0, ended=100.2)
+QUIET = Pace(period=60.0, started=100.0, ended=100.2, purse=Purse(at=100.2))
 
 
 def status(**parts: Any) -> NodeKernelHealthStatus:
@@ -51,10 +50,64 @@ def test_news_that_do_not_end_are_not_waited_out() -> None:
     assert pace.next == 112.0
 
 
-def test_news_never_cost_more_than_a_twentieth_of_a_processor() -> None:
-    pace = replace(QUIET, cpu_seconds=0.8).told(100.3)
+def test_news_wait_while_the_purse_is_empty() -> None:
+    pace = replace(QUIET, purse=Purse(at=100.2, left=-0.08)).told(100.3)
 
-    assert pace.next == pytest.approx(116.2)
+    assert pace.next == pytest.approx(110.2)
+
+
+def test_the_period_does_not_wait_for_the_purse() -> None:
+    pace = replace(QUIET, purse=Purse(at=100.2, left=-9.0), due=110.0).told(100.3)
+
+    assert (pace.next, pace.trigger) == (160.0, "period")
+
+
+def test_a_suspicion_goes_before_news_when_the_purse_opens() -> None:
+    pace = replace(QUIET, purse=Purse(at=100.2, left=-0.08), due=101.0).told(100.3)
+
+    assert pace.trigger == "confirmation"
+
+
+def test_without_news_everything_that_is_told_may_make_a_difference() -> None:
+    assert QUIET.settled == QUIET.ended
+
+
+def test_further_news_make_no_difference_until_the_purse_opens() -> None:
+    pace = replace(QUIET, purse=Purse(at=100.2, left=-0.08)).told(100.3)
+
+    assert pace.settled > 109.0
+    assert pace.told(pace.settled).next == pace.next
+
+
+def test_what_was_used_comes_back_at_the_agents_share_and_no_more_than_a_second() -> None:
+    spent = Purse(at=0.0).spent(1.5, 0.0)
+
+    assert spent.open == pytest.approx(62.5)
+    assert spent.spent(0.0, 9999.0).left == pytest.approx(1.0)
+
+
+def test_a_purse_is_ample_until_half_is_used() -> None:
+    assert Purse(at=0.0).spent(0.4, 0.0).is_ample(0.0)
+    assert not Purse(at=0.0).spent(0.6, 0.0).is_ample(0.0)
+    assert Purse(at=0.0).spent(0.6, 0.0).is_ample(60.0)
+
+
+@given(st.lists(st.floats(0.01, 0.6), min_size=2, max_size=200))
+def test_news_without_end_never_cost_a_hundredth_of_a_processor_over_ten_minutes(
+    costs: list[float],
+) -> None:
+    purse, now = Purse(at=0.0), 0.0
+    used: list[tuple[float, float]] = []
+    while now < 1200.0:
+        cost = costs[len(used) % len(costs)]
+        now += cost
+        purse = purse.spent(cost, now)
+        used.append((now, cost))
+        now = max(now + 1.0, purse.open)
+
+    for end, _ in used:
+        window = sum(cost for at, cost in used if end - 600.0 < at <= end)
+        assert window <= 6.0 + max(costs)
 
 
 def test_a_round_is_made_exactly_when_a_suspicion_is_due() -> None:
@@ -67,11 +120,13 @@ def test_a_suspicion_that_was_due_long_ago_makes_no_endless_loop() -> None:
     assert replace(QUIET, due=3.0).next == pytest.approx(101.2)
 
 
-@given(st.floats(0, 30), st.none() | st.floats(0, 500), st.lists(st.floats(100.2, 400), max_size=9))
+@given(
+    st.floats(-30, 1), st.none() | st.floats(0, 500), st.lists(st.floats(100.2, 400), max_size=9)
+)
 def test_rounds_are_a_second_apart_and_never_later_than_the_period(
-    cpu: float, due: float | None, events: list[float]
+    left: float, due: float | None, events: list[float]
 ) -> None:
-    pace = replace(QUIET, cpu_seconds=cpu, due=due)
+    pace = replace(QUIET, purse=Purse(at=100.2, left=left), due=due)
     for event in sorted(events):
         pace = pace.told(event)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,17 +11,20 @@ import pytest
 from kernelhealth_agent import errors
 from kernelhealth_agent.detectors import suppress_prefix as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
+from kernelhealth_agent.kernel.route_growth import Growths, Point, Series
+from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import suppress_prefix as source
 from kernelhealth_api.detector import Observation, Severity
 
-Recorded = Callable[..., tuple[RecordedHost, Occasion[None]]]
+Recorded = Callable[..., tuple[RecordedHost, Occasion[Growths]]]
 DEFAULTS = detector.SuppressPrefixParams()
 HOSTS = Path(__file__).parents[2] / "fixtures" / "hosts"
 POD = 4026532178
+START = Moment(datetime(2026, 1, 1, tzinfo=UTC), 0.0)
 
 
-def observe(host: RecordedHost, occasion: Occasion[None]) -> list[Observation]:
+def observe(host: RecordedHost, occasion: Occasion[Growths]) -> list[Observation]:
     return list(detector.judge(source.collect(host, occasion), DEFAULTS))
 
 
@@ -43,10 +48,24 @@ def test_a_trap_names_pod_rule_filter_and_file(recorded: Recorded) -> None:
         "Pod vpn/gateway-0 has the IPv6 rule '31337: from all lookup main suppress_prefixlength 0'"
         " together with 'ip6 kernelhealth-fault prerouting handle 2 (fib)': an affected kernel"
         " would lose a route object with each packet; remove either"
-        " (set up by /etc/wireguard/wg0.conf:5)."
+        " (set up by wg-quick: /etc/wireguard/wg0.conf:5)."
     )
     assert (found.subject.pod, found.subject.namespace) == ("vpn/gateway-0", POD)
     assert found.cures == ("RemoveSuppressPrefixRule", "DisableIPv6RPFilter")
+
+
+def test_files_of_the_host_are_not_blamed_for_a_pods_own_rules(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("suppress_prefix-trap")
+    (directory / "proc/230/root/etc/wireguard/wg0.conf").write_text("")
+    (directory / "etc/firewalld").mkdir(parents=True)
+    (directory / "etc/firewalld/firewalld.conf").write_text("IPv6_rpfilter=yes\n")
+
+    (found,) = observe(*recorded(str(directory)))
+
+    assert "set up by" not in found.message
+    assert found.subject.file is None
 
 
 def test_a_trap_is_only_noted_on_a_release_without_the_fault(recorded: Recorded) -> None:
@@ -87,10 +106,11 @@ def test_a_leak_names_what_explains_it_and_the_merged_cache(recorded: Recorded) 
     trap, leaking = observe(*recorded("suppress_prefix-leaking"))
 
     assert leaking.message == (
-        "The host has 24097 IPv6 route objects, of which its routes and sockets explain 40"
-        " (cache ip6_dst_cache, counted in /proc/slabinfo also as pool_workqueue); remove the rule"
-        " or the filter to stop it, and plan a reboot: nothing else frees them (set up by"
-        " /etc/systemd/network/10-azure.network:6, /etc/firewalld/firewalld.conf:3)."
+        "The host has about 24000 IPv6 route objects, of which its routes and sockets explain 40"
+        " (cache ip6_dst_cache, counted in /proc/slabinfo also as pool_workqueue), which costs"
+        " 5.9 MiB; remove the rule or the filter to stop it, and plan a reboot: nothing else frees"
+        " them (set up by systemd-networkd: /etc/systemd/network/10-azure.network:6, firewalld:"
+        " /etc/firewalld/firewalld.conf:3)."
     )
     assert leaking.cures[-1] == "Reboot"
     assert trap.subject.pod is None
@@ -106,6 +126,65 @@ def test_a_leak_is_critical_when_it_is_large(
     _, leaking = observe(*recorded(str(directory)))
 
     assert leaking.severity is Severity.CRITICAL
+
+
+def test_growth_is_critical_and_says_until_when_memory_lasts(recorded: Recorded) -> None:
+    host, occasion = recorded("suppress_prefix-growing")
+    memory = source.SOURCE.recalled(host.recording()["memories"]["suppress_prefix"])
+    later = dataclasses.replace(START, uptime=host.recording()["uptime"])
+
+    found = observe(host, Occasion(occasion.inventory, later, memory))
+
+    trap, leaking = found
+    assert (trap.severity or trap.reason.severity) is Severity.WARNING
+    assert leaking.severity is Severity.CRITICAL
+    assert leaking.measure is not None
+    assert leaking.measure.per_hour == 51_000
+    assert leaking.measure.exhaustion == datetime(2026, 1, 1, 16, tzinfo=UTC)
+    assert leaking.measure.earliest == leaking.measure.latest == leaking.measure.exhaustion
+    assert leaking.subject.file == "/etc/netplan/50-cloud-init.yaml:9"
+    assert "and 51000 more each hour (12.5 MiB): memory lasts until about" in leaking.message
+    assert "set up by cloud-init through Netplan: /etc/netplan/50-cloud-init" in leaking.message
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        ([(0, 700_000), (120, 760_000)], "too few looks"),
+        ([(10 * i, 700_000 + 8000 * i) for i in range(13)], "too short a time"),
+        ([(120 * i, 822_000 + i) for i in range(13)], "too slow"),
+        ([(120 * i, 822_000 + 9000 * (i % 2)) for i in range(13)], "up and down"),
+    ],
+)
+def test_what_does_not_grow_for_sure_is_no_growth(
+    points: list[tuple[float, int]], why: str, recorded: Recorded
+) -> None:
+    host, occasion = recorded("suppress_prefix-growing")
+    inode = occasion.inventory.host.inode
+    series = Series(inode, tuple(Point(1000.0 + at, count) for at, count in points[:-1]))
+    later = dataclasses.replace(START, uptime=1000.0 + points[-1][0])
+
+    sample = source.collect(host, Occasion(occasion.inventory, later, Growths((series,))))
+    (_, leaking) = detector.judge(sample, DEFAULTS)
+
+    assert leaking.measure is not None
+    assert leaking.measure.per_hour is None, why
+
+
+def test_a_growth_below_the_count_is_a_leak_too(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("suppress_prefix-growing")
+    (directory / "proc/1/net/rt6_stats").write_text("9 6 a 7 0 500 0\n")
+    host, occasion = recorded(str(directory))
+    points = tuple(Point(120.0 * i, 150 + 90 * i) for i in range(12))
+    series = Series(occasion.inventory.host.inode, points)
+    later = dataclasses.replace(START, uptime=1440.0)
+
+    found = observe(host, Occasion(occasion.inventory, later, Growths((series,))))
+
+    assert [o.reason for o in found] == [detector.TRAP, detector.LEAKING]
+    assert found[1].severity is Severity.CRITICAL
 
 
 def test_a_leak_stays_one_after_the_rule_is_gone(

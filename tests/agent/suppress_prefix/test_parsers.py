@@ -14,12 +14,15 @@ from kernelhealth_agent.kernel import (
     netlink,
     nftables,
     policy_rules,
+    route_growth,
     rt6_stats,
+    rule_installers,
     slab_aliases,
     suppress_prefix,
 )
 from kernelhealth_agent.kernel.modules import Presence
 from kernelhealth_agent.kernel.rt6_stats import RouteObjects
+from kernelhealth_agent.kernel.rule_installers import Installer
 
 PATH = "proc/1/x"
 INET6, INET = 10, 2
@@ -269,8 +272,13 @@ def test_the_release_is_a_hint(
     assert suppress_prefix.affected(release, version, signature) is affected
 
 
+def installers(directory: str, name: str, text: str) -> list[Installer]:
+    (place,) = [place for place in rule_installers.PLACES if place.directory == directory]
+    return list(rule_installers.evidence(place, name, text.encode()))
+
+
 @pytest.mark.parametrize(
-    ("file", "text", "lines"),
+    ("directory", "text", "lines"),
     [
         ("etc/wireguard", "[Peer]\nAllowedIPs = 0.0.0.0/0, ::/0\n", [2]),
         ("etc/wireguard", "Table = off\n[Peer]\nAllowedIPs = ::/0\n", []),
@@ -286,7 +294,121 @@ def test_the_release_is_a_hint(
         ),
     ],
 )
-def test_who_installed_it_is_known_by_the_line(file: str, text: str, lines: list[int]) -> None:
-    (sign,) = [sign for place, _, sign in suppress_prefix.PLACES if place == file]
+def test_the_line_that_sets_it_up_is_found(directory: str, text: str, lines: list[int]) -> None:
+    found = installers(directory, "x", text)
 
-    assert list(suppress_prefix.evidence(file, sign, text.encode())) == lines
+    assert [installer.file for installer in found] == [f"/{directory}/x:{n}" for n in lines]
+
+
+@pytest.mark.parametrize(
+    ("directory", "name", "text", "program"),
+    [
+        ("etc/wireguard", "wg0.conf", "AllowedIPs = ::/0", "wg-quick"),
+        ("etc/netplan", "01.yaml", "  suppress-prefix-length: 0", "Netplan"),
+        (
+            "etc/netplan",
+            "50-cloud-init.yaml",
+            "suppress-prefix-length: 0",
+            "cloud-init through Netplan",
+        ),
+        (
+            "run/systemd/network",
+            "10-netplan-eth0.network",
+            "SuppressPrefixLength=0",
+            "Netplan through systemd-networkd",
+        ),
+        (
+            "run/NetworkManager/system-connections",
+            "netplan-eth0.nmconnection",
+            "routing-rule1=suppress_prefixlength 0",
+            "Netplan through NetworkManager",
+        ),
+        ("etc/cloud/cloud.cfg.d", "90_azure.cfg", "suppress_prefix_length: 0", "cloud-init"),
+        ("etc/firewalld", "firewalld.conf", "IPv6_rpfilter=yes", "firewalld"),
+    ],
+)
+def test_who_installed_it_is_known_by_the_file(
+    directory: str, name: str, text: str, program: str
+) -> None:
+    (found,) = installers(directory, name, text)
+
+    assert found.program == program
+
+
+@pytest.mark.parametrize(
+    ("companion", "protocol", "wireguards", "text"),
+    [
+        ("not from all fwmark 0xca6c lookup 51820", 0, ("wg0",), "wg-quick for wg0 (rule 'not fr"),
+        ("not from all fwmark 0xca6c lookup 51820", 0, (), "wg-quick, or alike (rule"),
+        (None, 4, (), "a network configuration"),
+        (None, 0, ("wg0",), None),
+    ],
+)
+def test_who_installed_it_is_known_by_the_rule(
+    companion: str | None, protocol: int, wireguards: tuple[str, ...], text: str | None
+) -> None:
+    found = rule_installers.by_rule(companion, protocol, wireguards)
+
+    assert (found and found.text.startswith(text or "?")) is (None if text is None else True)
+
+
+@given(st.sampled_from(rule_installers.PLACES), st.text(), st.binary())
+def test_any_file_has_evidence_or_none(
+    place: rule_installers.Place, name: str, content: bytes
+) -> None:
+    for found in rule_installers.evidence(place, name, content):
+        assert found.file is not None
+
+
+def test_the_rule_that_stands_beside_tells_wg_quick() -> None:
+    mark = ((6, u32(32764)), (10, u32(51820)), (15, u32(51820)), (16, u32(0xFFFFFFFF)))
+    unmarked = struct.pack("=BBBBBBBBI", INET6, 0, 0, 0, 0, 0, 0, 1, 2)
+    beside = message(32, unmarked + b"".join(netlink.attribute(*a) for a in mark))
+    other = message(32, unmarked + netlink.attribute(10, u32(7)) + netlink.attribute(15, u32(8)))
+
+    (found,) = policy_rules.suppressing(rule((14, u32(0)), (21, b"\x04")) + beside, PATH)
+    (alone,) = policy_rules.suppressing(rule((14, u32(0))) + other, PATH)
+
+    assert found.companion == "not from all fwmark 0xca6c lookup 51820"
+    assert found.protocol == 4
+    assert (alone.companion, alone.protocol) == (None, 0)
+
+
+def test_growth_is_remembered_of_those_that_have_many() -> None:
+    past = None
+    for look in range(40):
+        past = route_growth.updated(past, 120.0 * look, {1: 1000 + 50 * look, 2: 3})
+
+    assert past is not None
+    (series,) = past.series
+    assert series.inode == 1
+    assert len(series.points) <= 24
+    assert series.points[0] == route_growth.Point(0.0, 1000)
+    assert series.trend is not None
+    assert series.trend.slope == pytest.approx(50 / 120)
+
+
+def test_what_was_freed_begins_anew() -> None:
+    past = route_growth.updated(None, 0.0, {1: 10_000})
+
+    now = route_growth.updated(past, 120.0, {1: 1000})
+
+    assert now.series[0].points == (route_growth.Point(120.0, 1000),)
+
+
+def test_only_so_many_namespaces_are_remembered() -> None:
+    now = route_growth.updated(None, 0.0, {inode: 1000 + inode for inode in range(500)})
+
+    assert len(now.series) == 128
+    assert min(series.inode for series in now.series) == 372
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e9), st.dictionaries(st.integers(), st.integers(0, 1 << 40))))
+)
+def test_any_looks_give_series(looks: list[tuple[float, dict[int, int]]]) -> None:
+    past = None
+    for uptime, counts in looks:
+        past = route_growth.updated(past, uptime, counts)
+        for series in past.series:
+            assert series.trend is None or series.trend.samples == len(series.points)

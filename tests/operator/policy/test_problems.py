@@ -51,8 +51,8 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"actions": ({"reboot": {}},)},
         {},
         (
-            "spec.rules[0].actions[0].reboot: waits for a maintenance window, but the policy has none: "
-            "add one, or set when: Now"
+            "spec.rules[0].actions[0].reboot: waits for a maintenance window, but the policy has "
+            "none: add one, or set when: Now"
         ),
     ),
     "a reboot that takes longer than any window": (

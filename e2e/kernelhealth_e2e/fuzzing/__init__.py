@@ -1,0 +1,1 @@
+"""Fuzzes the parsers of the agent: those of binary formats under the guidance of coverage."""

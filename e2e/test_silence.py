@@ -24,7 +24,6 @@ from kernelhealth_e2e.scene import (
 
 BURST = 200
 WITHIN = f"--namespace={PODS}"
-ROUNDS = "kernelhealth_rounds_total{"
 SUSPECTED = "kernelhealth_suspected{"
 SECONDS = 240
 CRASHED = "{.status.containerStatuses[0].state.waiting.reason}"
@@ -100,11 +99,6 @@ def test_a_restart_of_the_agent_neither_loses_nor_renews_a_finding(
 
     assert since(again) == since(found)
     assert [finding(one, LEAK) for one in reports if not about(LEAK, pod.title)(one)] == []
-
-
-def rounds(samples: Samples) -> float:
-    """How many rounds the agent has made."""
-    return sum(count for name, count in samples.items() if name.startswith(ROUNDS))
 
 
 def test_a_restart_of_the_agent_on_a_healthy_node_invents_nothing(scene: Scene) -> None:

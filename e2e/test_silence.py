@@ -81,10 +81,15 @@ def test_unusual_pods_are_no_finding(scene: Scene, agent_metrics: str) -> None:
     assert [one for one in reports if findings(one)] == []
 
 
-def test_a_restart_of_the_agent_neither_loses_nor_renews_a_finding(scene: Scene) -> None:
+def test_a_restart_of_the_agent_neither_loses_nor_renews_a_finding(
+    scene: Scene, agent_metrics: str
+) -> None:
     scene.policy("Observe")
+    pod, looks = scene.start("outlives-the-agent"), rounds(scrape(agent_metrics))
+    # Looks are rationed after a burst, and who was never seen alive has no name.
+    scene.counted(agent_metrics, "a look at the pod", lambda now: rounds(now) >= looks + 2)
 
-    with scene.leak("outlives-the-agent") as pod:
+    with scene.leaking(pod):
         found = scene.health("the pod is named", about(LEAK, pod.title))
         with scene.observer.record("nodekernelhealth", scene.name) as recording:
             started = restart_agent(scene)

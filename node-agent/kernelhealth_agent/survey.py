@@ -80,10 +80,11 @@ class Surveyor:
         found = glance.look(host, known, memory, self._answers)
         if found is None or out_of_sight(memory, found.reach.spaces, self._answers.at):
             return None
-        urgent = found.open & self._open if self.effort is Effort.FRUGAL else found.open
+        left = found.reach.open
+        urgent = left & self._open if self.effort is Effort.FRUGAL else left
         if urgent:
             return None
-        self.waiting, self._open = bool(found.open), found.open
+        self.waiting, self._open = bool(left), left
         return found
 
     def _learned(

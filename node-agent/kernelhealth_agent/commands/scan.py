@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -133,7 +134,11 @@ def looked(
 def _watched(
     scan: _Scan, outcome: Outcome, asked: argparse.Namespace, period: timedelta
 ) -> Outcome:
-    """Look and print once a *period*; return the last outcome when somebody presses Ctrl-C."""
+    """Look and print once a *period*; return the last outcome when somebody presses Ctrl-C.
+
+    Whoever is started in the background of a script is born deaf to it, and would never end.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             threading.Event().wait(period.total_seconds())

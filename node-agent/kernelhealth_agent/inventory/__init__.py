@@ -53,12 +53,14 @@ def assembled(
     blind = found.blind
     if pods is not None and (why := attribution.doubt(pods, named, namespaces.values(), places)):
         pods, blind = None, (*blind, why)
+    listed = reach.known_ids(host)
     return Inventory(
         boot_id=boot_id(host),
         taken=now,
         host=found.own,
         namespaces=namespaces,
-        nsids=frozenset(reach.known_ids(host).intersection(found.ids)) - {found.own.nsid},
+        nsids=frozenset(listed.intersection(found.ids)) - {found.own.nsid},
+        open=found.open & listed,
         links=found.links,
         pods=pods or {},
         pods_known=pods is not None,

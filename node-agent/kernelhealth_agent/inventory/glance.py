@@ -20,13 +20,9 @@ from kernelhealth_agent.kernel.namespaces import Namespace, Remembered
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Glance:
-    """What a quick look came to: *open* are the ids of which it reaches no namespace.
-
-    *sure* are the namespaces, by inode number, that a known process is still in.
-    """
+    """What a quick look came to, and the namespaces, by inode, that a known process is still in."""
 
     reach: Reach
-    open: frozenset[int]
     sure: Collection[int]
 
 
@@ -50,8 +46,8 @@ def look(
         spaces |= _asked(host, (space for space in spaces.values() if space.nsid is None))
     unexplained = ids - reach.reached(own, spaces) - answers.lost
     blind = tuple(dict.fromkeys((*known.blind, *blind)))
-    found = Reach(memory, own, spaces, ids - unexplained, links, tasks, blind)
-    return Glance(found, frozenset(unexplained), sure)
+    seen = Reach(memory, own, spaces, ids - unexplained, links, tasks, blind)
+    return Glance(dataclasses.replace(seen, open=frozenset(unexplained)), sure)
 
 
 def _identified(

@@ -15,12 +15,14 @@ def remember(inventory: Inventory) -> dict[int, Remembered]:
     """Return the memory after a look: the pods' namespaces that are reached, and the lost ones.
 
     A namespace out of reach is remembered while its id is in the kernel and nobody else's: then
-    it is leaked. One that had no id may be leaked as well, which only the kernel's own list can
-    tell, so that the newest 256 of those are remembered. 4096 at the most, the newest.
+    it is leaked, or a later look says whether it is. One that had no id may be leaked as well,
+    which only the kernel's own list can tell, so that the newest 256 of those are remembered. 4096
+    at the most, the newest.
     """
     in_use = {space.nsid for space in inventory.namespaces.values()}
     lost = [past for past in inventory.memory.values() if past.inode not in inventory.namespaces]
-    kept = [past for past in lost if past.nsid in inventory.nsids and past.nsid not in in_use]
+    ids = inventory.nsids | inventory.open
+    kept = [past for past in lost if past.nsid in ids and past.nsid not in in_use]
     kept += _newest((past for past in lost if past.nsid is None), _MOST_WITHOUT_ID)
     kept += [
         Remembered(space.inode, space.nsid, space.pod, space.sandbox, inventory.taken, space.cookie)

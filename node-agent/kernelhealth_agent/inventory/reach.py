@@ -30,7 +30,7 @@ class Reach:
     *own* is the host's namespace, *spaces* are the others by inode number. *ids* are those that
     the kernel listed before the look and of which something may be claimed. *tasks* are by number.
     *memory* is what earlier looks knew. *asked* says that whatever could lead to a namespace was
-    looked at.
+    looked at; *open* are the ids of which that is still to be asked.
     """
 
     memory: Mapping[int, Remembered]
@@ -42,6 +42,7 @@ class Reach:
     blind: tuple[str, ...] = ()
     thorough: bool = False
     asked: bool = False
+    open: frozenset[int] = frozenset()
 
 
 def look(

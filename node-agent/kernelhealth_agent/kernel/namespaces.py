@@ -95,6 +95,7 @@ class Inventory:
     *pods* the pods that the kubelet has on the node, by UID; *memory* what earlier looks knew.
     *processes* counts tasks. *blind* says what could not be looked at, a sentence each. Without
     *pods_known* it cannot be said of any pod that it is gone. *thorough* looks may cost more.
+    *open* are ids of which nothing is claimed yet: what may lead to them was not asked.
     """
 
     boot_id: str
@@ -109,6 +110,7 @@ class Inventory:
     blind: tuple[str, ...] = ()
     pods_known: bool = True
     thorough: bool = False
+    open: frozenset[int] = frozenset()
 
     @property
     def unreachable(self) -> frozenset[int]:

@@ -156,6 +156,18 @@ def test_a_frugal_look_waits_for_the_next_to_ask_what_an_id_is_of(walk: Walk) ->
     )
 
 
+def test_a_pod_is_still_named_when_a_frugal_look_left_its_question_open(walk: Walk) -> None:
+    walk.machine.end(17)
+    walk.machine.ids, walk.machine.leaked = {}, {3}
+
+    first = walk.look(Effort.FRUGAL)
+    second = walk.look(Effort.FRUGAL)
+
+    assert (set(first.unreachable), set(first.open)) == (set(), {3})
+    assert (set(second.unreachable), set(second.open)) == ({3}, set())
+    assert walk.memory[100].pod.title == "shop/cart-7"
+
+
 def test_an_id_that_was_on_its_way_out_costs_a_frugal_look_nothing(walk: Walk) -> None:
     walk.machine.leaked = {4}
     walk.look(Effort.FRUGAL)

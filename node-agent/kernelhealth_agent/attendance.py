@@ -7,20 +7,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from kernelhealth_agent import errors, requests, surgery, survivors
+from kernelhealth_agent import rebooting, requests, surgery
 from kernelhealth_agent.confirmation import Seen
 from kernelhealth_agent.entries import Beginning, Line
-from kernelhealth_agent.hosts.deeds import reboots
 from kernelhealth_agent.practice import Practice
 from kernelhealth_agent.requests import answer
-from kernelhealth_agent.surgery import End, StoppedError
-from kernelhealth_api.v1alpha1.request import (
-    Fixing,
-    HostRequest,
-    RebootMethod,
-    RequestState,
-    RequestStatus,
-)
+from kernelhealth_agent.surgery import End, Result, StoppedError
+from kernelhealth_api.v1alpha1.request import Fixing, HostRequest, RequestState, RequestStatus
 
 _LOGGER = logging.getLogger(__name__)
 _SLICE = 0.2
@@ -31,10 +24,22 @@ Progress = Callable[[RequestStatus], None]
 
 
 class Attendance:
-    """One request that is attended to; *confirmed* is what the agent has seen itself."""
+    """One request that is attended to; *confirmed* is what the agent has seen itself.
 
-    def __init__(self, request: HostRequest, confirmed: Iterable[Seen], practice: Practice) -> None:
+    *heard* is told of each deed before it is done. ``results`` says afterwards how it went with
+    each aim that was operated on.
+    """
+
+    def __init__(
+        self,
+        request: HostRequest,
+        confirmed: Iterable[Seen],
+        practice: Practice,
+        heard: Callable[[str], None] | None = None,
+    ) -> None:
         self.request = request
+        self.results: tuple[Result, ...] = ()
+        self._heard = heard
         self._confirmed = tuple(confirmed)
         self._practice = practice
         self._permitted: Callable[[], bool] = lambda: False
@@ -60,9 +65,11 @@ class Attendance:
         held.enter_context(self._practice.journal.held())
 
         def attended() -> None:
-            with held:
-                self._attend(progress)
-            self._over.set()
+            try:
+                with held:
+                    self._attend(progress)
+            finally:
+                self._over.set()
 
         threading.Thread(target=attended, name="treatment", daemon=True).start()
         self._await(permitted)
@@ -86,7 +93,11 @@ class Attendance:
     def _attend(self, progress: Progress) -> None:
         fixing = requests.wanted(self.request)
         try:
-            if fixing is None:
+            # Another agent may have been at it before this one got hold of the journal.
+            recorded = self._practice.found(self.request)
+            if recorded is not None:
+                self._wins(recorded)
+            elif fixing is None:
                 self._reboot()
             else:
                 self._fix(fixing, progress)
@@ -107,46 +118,25 @@ class Attendance:
         progress(answer(self.request.id, RequestState.RUNNING, about))
         theatre = practice.theatre(self._wait, self._note_doing, self._note_did)
         results = surgery.operate(fix, aims, theatre, self.request.id)
-        self._finish(*surgery.told(fix, results, len(aims) - len(results)))
+        self.results = tuple(results)
         achieved = [a for a, r in zip(aims, results, strict=False) if r.end is End.ACHIEVED]
-        if fix.survives and achieved:
-            lasting = survivors.recorded(self.request.boot_id, fix, achieved)
-            practice.hands.keep(self.request.id, survivors.FILE, lasting)
+        try:
+            practice.outlive(self.request, fix, achieved)
+        finally:
+            self._finish(*surgery.told(fix, results, len(aims) - len(results)))
 
     def _reboot(self) -> None:
-        practice, rebooting = self._practice, self.request.action.reboot
-        method = RebootMethod.CLEAN if rebooting is None else rebooting.method
-        deed = reboots.deed(method, self.request.boot_id, self.request.id, practice.hook)
-        against = practice.hands.objection(deed) or self._earlier(method)
-        if against:
+        practice = self._practice
+        if against := rebooting.objection(self.request, practice):
             self._refuse(against)
             return
         if not self._begun(Beginning(request=self.request, at=practice.clock())):
             return
-        mark = self._mark(method)
-        if not practice.journal.claim(mark):
-            self._finish(RequestState.REFUSED, self._earlier(method))
-            return
-        self._note_doing(deed.name)
-        try:
-            practice.hands.do(deed, self.request.id)
-        except (OSError, errors.HostError) as error:
-            practice.journal.disclaim(mark)
-            self._finish(RequestState.FAILED, str(error))
-            return
-        self._note_did(deed.name)
-        self._final = answer(self.request.id, RequestState.RUNNING, f"{deed.name} was asked for")
-
-    def _earlier(self, method: RebootMethod) -> str:
-        """Return which reboot of this boot forbids another one: only Forced may follow Clean."""
-        forbidding = {method, RebootMethod.FORCED}
-        made = [each for each in forbidding if self._practice.journal.claimed(self._mark(each))]
-        if not made:
-            return ""
-        return f"a reboot ({made[0]}) of this boot was asked for before, and there is only one"
-
-    def _mark(self, method: RebootMethod) -> str:
-        return f"Reboot.{method}.{self.request.boot_id}"
+        state, message = rebooting.ask(self.request, practice, self._note_doing)
+        if state is RequestState.RUNNING:
+            self._wins(answer(self.request.id, state, message))
+        else:
+            self._finish(state, message)
 
     def _begun(self, beginning: Beginning) -> bool:
         """Write down that it begins; where that is not possible, answer, and say no."""
@@ -155,9 +145,11 @@ class Attendance:
                 return True
         except OSError as error:
             why = f"the journal cannot be written, so that nothing may be done: {error}"
-            self._final = answer(self.request.id, RequestState.REFUSED, why, beginning.at.wall)
+            self._wins(answer(self.request.id, RequestState.REFUSED, why, beginning.at.wall))
             return False
-        self._final = self._practice.recorded(self.request)
+        recorded = self._practice.found(self.request)
+        if recorded is not None:
+            self._wins(recorded)
         return False
 
     def _wait(self, seconds: float) -> None:
@@ -167,6 +159,8 @@ class Attendance:
     def _note_doing(self, deed: str) -> None:
         self._check()
         self._doing = deed
+        if self._heard is not None:
+            self._heard(deed)
         self._practice.journal.note(self.request.id, Line(doing=deed))
 
     def _note_did(self, deed: str) -> None:
@@ -180,15 +174,24 @@ class Attendance:
             raise StoppedError(self._stopped)
 
     def _refuse(self, why: str) -> None:
-        self._final = self._practice.refused(self.request, why)
+        clock = self._practice.clock()
+        final = answer(self.request.id, RequestState.REFUSED, why, clock.wall)
+        if self._wins(final):
+            self._practice.keep_refusal(self.request, final)
 
     def _finish(self, state: RequestState, message: str) -> None:
         """Answer for good, unless that was done before, and write it down."""
+        final = answer(self.request.id, state, message, self._practice.clock().wall)
+        if not self._wins(final):
+            return
+        try:
+            self._practice.journal.note(self.request.id, Line(ended=final))
+        except OSError as error:
+            _LOGGER.warning("End of a request was not written down: why=%s", error)
+
+    def _wins(self, final: RequestStatus) -> bool:
+        """Whether this is the answer, since there was none before."""
         with self._finishing:
-            if self._final is not None:
-                return
-            self._final = answer(self.request.id, state, message, self._practice.clock().wall)
-            try:
-                self._practice.journal.note(self.request.id, Line(ended=self._final))
-            except OSError as error:
-                _LOGGER.warning("End of a request was not written down: why=%s", error)
+            if self._final is None:
+                self._final = final
+            return self._final is final

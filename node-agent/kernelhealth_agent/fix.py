@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kernelhealth_agent.attribution import Places
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
 from kernelhealth_api.cures import Stage
@@ -33,7 +34,7 @@ class Fix:
     before, and returns why it must not be done, or nothing; what cannot be looked at is an
     objection. *deeds* are done in order, *achieved* looks whether they did what they are for.
     *undo* are the deeds that take it back, where that is possible. *survives*: it is still so after
-    a reboot.
+    a reboot. *at* makes the fix for a host whose kubelet has its pods elsewhere, where it matters.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Fix:
     achieved: Callable[[Host, Aim], bool]
     undo: Callable[[Host, Aim], Iterable[Deed]] | None = None
     survives: bool = False
+    at: Callable[[Places], Fix] | None = None

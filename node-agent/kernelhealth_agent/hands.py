@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import Protocol
 
 from kernelhealth_agent.fix import Deed
+from kernelhealth_agent.hosts import confined
 
 KEPT = "var/lib/kernelhealth/kept"
 """Where what was replaced is kept: below the host's root, by the request's id, for good."""
 _LIKE_THE_HOST = (1, 2)
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Hands(Protocol):
@@ -51,20 +55,40 @@ class LiveHands:
     def do(self, deed: Deed, request_id: str) -> None:
         """Do it, with a directory for what is replaced; left empty, that goes again."""
         root = writable(self._root)
-        keep = os.path.join(root, self._kept, request_id)  # noqa: PTH118
-        os.makedirs(keep, mode=0o700, exist_ok=True)  # noqa: PTH103
-        try:
-            deed.do(root, keep)
-        finally:
-            with contextlib.suppress(OSError):
-                os.rmdir(keep)  # noqa: PTH106
+        with self._place(root, request_id) as place:
+            deed.do(root, f"/proc/self/fd/{place}")
 
     def keep(self, request_id: str, name: str, content: bytes) -> None:
-        """Keep a file beside what a request has replaced."""
-        keep = os.path.join(writable(self._root), self._kept, request_id)  # noqa: PTH118
-        os.makedirs(keep, mode=0o700, exist_ok=True)  # noqa: PTH103
-        with open(os.path.join(keep, name), "wb") as file:  # noqa: PTH118, PTH123
-            file.write(content)
+        """Keep a file beside what a request has replaced; it is on the disk when this returns."""
+        with self._place(writable(self._root), request_id) as place:
+            opened = os.open(name, _ANEW, 0o600, dir_fd=place)
+            with os.fdopen(opened, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def _place(self, root: str, request_id: str) -> Iterator[int]:
+        """Give the directory of what a request replaces; left empty, it goes again.
+
+        By descriptors below the host's root: an absolute link there leads elsewhere from here.
+        """
+        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with confined.made(top, self._kept) as above:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(request_id, 0o700, dir_fd=above)
+                try:
+                    place = os.open(request_id, _DIRECTORY, dir_fd=above)
+                    try:
+                        yield place
+                    finally:
+                        os.close(place)
+                finally:
+                    with contextlib.suppress(OSError):
+                        os.rmdir(request_id, dir_fd=above)
+        finally:
+            os.close(top)
 
 
 class RefusingHands:

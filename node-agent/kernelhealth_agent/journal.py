@@ -18,6 +18,7 @@ from typing import Final
 from kernelhealth_agent import entries
 from kernelhealth_agent.entries import Beginning, Entry, Line
 from kernelhealth_agent.moments import Moment
+from kernelhealth_api.v1alpha1.request import RequestState, RequestStatus
 
 MOST_ENTRIES = 1024
 _STALE = 86_400.0
@@ -46,18 +47,11 @@ class Journal:
         When this returns it is on the disk. ``OSError`` where that cannot be had: then nothing may
         be done. ``FullError`` where there are too many requests to remember another one.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._make_room(beginning.at)
-        try:
-            made = os.open(self._path(beginning.request.id), _MADE, 0o600)
-        except FileExistsError:
-            return False
-        try:
-            self._sync_names()
-            entries.put(made, Line(begun=beginning))
-        finally:
-            os.close(made)
-        return True
+        return self._made(beginning.request.id, Line(begun=beginning), beginning.at)
+
+    def dismiss(self, refusal: RequestStatus, at: Moment) -> bool:
+        """Write down that what was asked for under an id made no sense; else like ``begin``."""
+        return self._made(refusal.id, Line(ended=refusal), at)
 
     def claim(self, name: str) -> bool:
         """Make a mark that only one can make once; False where it is there. ``OSError``.
@@ -104,7 +98,9 @@ class Journal:
     def held(self) -> Iterator[None]:
         """Be the only one on this host who treats it; ``BusyError`` where somebody else is."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self._path(_LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(
+            self._path(_LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,6 +113,20 @@ class Journal:
         finally:
             os.close(lock)
 
+    def _made(self, request_id: str, line: Line, at: Moment) -> bool:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_room(at)
+        try:
+            made = os.open(self._path(request_id), _MADE, 0o600)
+        except FileExistsError:
+            return False
+        try:
+            self._sync_names()
+            entries.put(made, line)
+        finally:
+            os.close(made)
+        return True
+
     def _path(self, name: str) -> Path:
         return self._directory / name
 
@@ -128,18 +138,12 @@ class Journal:
         return [name for name in names if name[0].islower() or name[0].isdigit()]
 
     def _make_room(self, now: Moment) -> None:
-        """Forget requests that nobody can ask for again: their deadline is a day ago.
-
-        By both clocks, since one of them can be set back.
-        """
+        """Forget requests that nobody can ask for again, if there are too many."""
         names = self._names()
         if len(names) < MOST_ENTRIES:
             return
         for name in names:
-            begun = entries.read(self._path(name)).begun
-            if begun is None or now.uptime - begun.at.uptime < _STALE:
-                continue
-            if (now.wall - begun.request.deadline).total_seconds() > _STALE:
+            if _is_stale(entries.read(self._path(name)), now):
                 self._path(name).unlink(missing_ok=True)
         if len(self._names()) >= MOST_ENTRIES:
             raise FullError(
@@ -153,3 +157,17 @@ class Journal:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _is_stale(entry: Entry, now: Moment) -> bool:
+    """Whether nobody can ask for it again: its deadline is a day ago, by both clocks.
+
+    One of them can be set back. What made no sense has no deadline, and nothing was done for it.
+    """
+    begun, ended = entry.begun, entry.ended
+    if begun is not None:
+        late = (now.wall - begun.request.deadline).total_seconds()
+        return late > _STALE and now.uptime - begun.at.uptime >= _STALE
+    if ended is None or ended.state is not RequestState.REFUSED or ended.finished_at is None:
+        return False
+    return not entry.doing and (now.wall - ended.finished_at).total_seconds() > _STALE

@@ -11,26 +11,29 @@ from dataclasses import dataclass, replace
 _QUIET = 0.5
 _PATIENCE = 2.0
 _REST = 1.0
-_SHARE = 0.008
+SHARE = 0.008
+"""Of one processor, unless an administrator chose another."""
 _MOST_SAVED = 1.0
-_IDLE_SHARE = 250.0
+_IDLE_PART = 0.5
 _LONGEST_PERIOD = 240.0
 
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """Processor time that the agent may use: 0.8 % of a processor, saved up to one second.
+    """Processor time that the agent may use: a *share* of a processor, saved up to one second.
 
-    *left* is what was there at the uptime *at*; it is negative after a round that cost more. In
-    ten minutes no more than 5.8 s can be spent, which is less than 1 % of a processor.
+    *left* is what was there at the uptime *at*; it is negative after a round that cost more. By
+    0.8 % no more than 5.8 s can be spent in ten minutes, which is less than 1 % of a processor.
     """
 
     at: float
     left: float = _MOST_SAVED
+    share: float = SHARE
 
     def spent(self, seconds: float, now: float) -> Purse:
         """Return the purse after *seconds* of processor time were used until *now*."""
-        return Purse(now, min(_MOST_SAVED, self.left + _SHARE * (now - self.at)) - seconds)
+        saved = min(_MOST_SAVED, self.left + self.share * (now - self.at))
+        return replace(self, at=now, left=saved - seconds)
 
     def is_ample(self, now: float) -> bool:
         """Whether there is enough for a round that looks at everything."""
@@ -39,7 +42,7 @@ class Purse:
     @property
     def open(self) -> float:
         """The uptime from which on there is something in it."""
-        return self.at + max(0.0, -self.left) / _SHARE
+        return self.at + max(0.0, -self.left) / self.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,11 @@ class Pace:
         return wanted
 
 
-def affordable(period: float, cpu_seconds: float) -> float:
+def affordable(period: float, cpu_seconds: float, share: float = SHARE) -> float:
     """Return the period in seconds, longer where rounds that find nothing would cost too much.
 
     A node with tens of thousands of processes makes a round dear: those that only time asks for
-    shall not take more than 0.4 % of a processor, but are never further apart than 4 minutes, in
-    which the liveness probe still believes in the agent.
+    shall not take more than half of the agent's *share* of a processor, but are never further apart
+    than 4 minutes, in which the liveness probe still believes in the agent.
     """
-    return max(period, min(_LONGEST_PERIOD, _IDLE_SHARE * cpu_seconds))
+    return max(period, min(_LONGEST_PERIOD, cpu_seconds / (_IDLE_PART * share)))

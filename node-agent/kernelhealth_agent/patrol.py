@@ -16,13 +16,12 @@ from kernelhealth_agent.examination import Examiner, Outcome
 from kernelhealth_agent.hosts.events import KernelEvents
 from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.moments import Clock
-from kernelhealth_agent.pacing import Pace, Purse, affordable
+from kernelhealth_agent.pacing import SHARE, Pace, Purse, affordable
 from kernelhealth_agent.survey import Effort, Surveyor, is_doubtful
 
 _LOGGER = logging.getLogger(__name__)
-_BREATH, _LINGER = 0.1, 3.0
+_BREATH, _LINGER, _SOON = 0.1, 3.0, 1.5
 """Seconds; the kubelet removes the directories of pods that have ended every 2."""
-_SOON = 1.5
 
 Listener = Callable[[Outcome, str], None]
 """Hears of each outcome, and of what asked for its round."""
@@ -45,6 +44,7 @@ class Equipment:
     directory: Path
     period: float
     cpu: Callable[[], float] = _used
+    share: float = SHARE
 
 
 class Patrol:
@@ -61,7 +61,7 @@ class Patrol:
         self._treated = threading.Event()
         self._stopped = threading.Event()
         self._complaints: set[str] = set()
-        self._purse = Purse(equipment.clock().uptime)
+        self._purse = Purse(equipment.clock().uptime, share=equipment.share)
         self._full: tuple[float, float] = (0.0, equipment.period)
         self._used = 0.0
         self._suspicion: float | None = None
@@ -133,7 +133,7 @@ class Patrol:
         surveyor.doubt = is_doubtful(outcome.round, before=surveyor.doubt)
         if surveyor.full or surveyor.effort in {Effort.FULL, Effort.STEADY}:
             spread = 0.9 + 0.2 * random.random()  # noqa: S311
-            self._full = (started, affordable(equipment.period, cost) * spread)
+            self._full = (started, spread * affordable(equipment.period, cost, equipment.share))
         used = equipment.cpu()
         if trigger != "start":  # What it takes to begin is not what it takes to go on.
             self._purse = self._purse.spent(used - self._used, ended)

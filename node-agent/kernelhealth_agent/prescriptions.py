@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.confirmation import Seen
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hands import Hands
 from kernelhealth_agent.hosts import Host
+from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.wording import clipped
 from kernelhealth_api import cures
+from kernelhealth_api.v1alpha1.request import Fixing, HostAction, HostRequest
+
+_MOST_REASONS = 32
+_TIME = timedelta(minutes=5)
 
 
 class NoSuchFixError(Exception):
@@ -71,6 +77,18 @@ def prescribed(
         for aim in fix.aims(
             [seen.observation for seen in confirmed if fix.name in seen.observation.cures]
         )
+    )
+
+
+def request(fix: Fix, reasons: Iterable[str], moment: Moment, boot_id: str) -> HostRequest:
+    """Return what a person at this machine asks for, in the form in which the operator would."""
+    fixing = Fixing(fix=fix.name, reasons=tuple(sorted(set(reasons)))[:_MOST_REASONS])
+    is_config = fix.stage is cures.Stage.FIX_CONFIG
+    return HostRequest(
+        id=f"by-hand-{int(moment.wall.timestamp() * 1000)}-{fix.name.lower()}",
+        action=HostAction(fix_config=fixing) if is_config else HostAction(reclaim=fixing),
+        boot_id=boot_id,
+        deadline=moment.wall + _TIME,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kernelhealth_agent import inventory, moments
+from kernelhealth_agent.attribution import Places
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Pod, Remembered
 from kernelhealth_agent.kernel.pod_networks import PodNetworks, mounted, plain, waits
@@ -30,8 +31,8 @@ class Premises:
             return "it cannot be told which pods are on the node"
         if self.networks.sandboxes is None:
             return "it cannot be told which containers live: no runtime lists them"
-        if self.networks.blind:
-            return f"not all that might speak for a pod can be read: {self.networks.blind[0]}"
+        if self.networks.doubts:
+            return f"not all that might speak for a pod can be read: {self.networks.doubts[0]}"
         return ""
 
     def claimant(self, space: Namespace) -> str:
@@ -51,11 +52,14 @@ class Premises:
         return ""
 
 
-def premises(host: Host, observation: Observation) -> Premises:
-    """Look at everything anew, with what an observation remembers; raises ``HostError``."""
+def premises(host: Host, observation: Observation, places: Places) -> Premises:
+    """Look at everything anew, with what an observation remembers; raises ``HostError``.
+
+    *places* is where the kubelet of this host has its pods.
+    """
     now = moments.now()
     memory = {past.inode: past for past in remembered(observation, now)}
-    found = inventory.take(host, now.wall, memory, thorough=True)
+    found = inventory.take(host, now.wall, memory, places, thorough=True)
     return Premises(found, residual_links.SOURCE.collect(host, Occasion(found, now)))
 
 

@@ -24,6 +24,7 @@ _LONGEST_PROBLEMS = 512
 _STEPS = ((1024, 1024), (120, 1024), (40, 1024), (40, 480), (0, 480), (0, 240))
 """Characters that messages of conditions and of findings may have: findings say more."""
 _LAST_STEPS = ((0, 120), (0, 0))
+_SHORT_ANSWER = 120
 _HEALTH = {
     Severity.CRITICAL: Health.CRITICAL,
     Severity.WARNING: Health.WARNING,
@@ -113,6 +114,10 @@ def fitted(status: NodeKernelHealthStatus, most_bytes: int = MOST_BYTES) -> Node
     for most in _LAST_STEPS:
         if size(status) > most_bytes:
             status = _shortened(status, *most)
+    if status.request is not None and size(status) > most_bytes:
+        message = shortened(status.request.message, _SHORT_ANSWER)
+        request = status.request.model_copy(update={"message": message})
+        status = status.model_copy(update={"request": request})
     return status
 
 

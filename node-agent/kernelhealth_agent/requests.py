@@ -16,13 +16,16 @@ from pydantic import ValidationError
 
 from kernelhealth_agent.confirmation import Seen
 from kernelhealth_agent.fix import Fix
-from kernelhealth_agent.wording import clipped, shortened
+from kernelhealth_agent.wording import clipped, printable, shortened
 from kernelhealth_api import cures
 from kernelhealth_api.cures import Stage
 from kernelhealth_api.detector import Observation
 from kernelhealth_api.v1alpha1.request import Fixing, HostRequest, RequestState, RequestStatus
 
 LONGEST_MESSAGE = 600
+_MOST_BYTES, _LONGEST_ID = 1280, 253
+_NAMELESS = "?"
+"""Stands for the id of what has none; no id is like it."""
 _ID = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -38,14 +41,20 @@ class Facts:
 def read(spec: Mapping[str, Any]) -> HostRequest | RequestStatus | None:
     """Return the request in a spec; a refusal where it makes no sense; None where there is none.
 
-    What does not even have an id cannot be answered.
+    What has no proper id is refused under what can be shown of it.
     """
     found = spec.get("request")
+    if found is None:
+        return None
     if not isinstance(found, Mapping):
-        return None
+        why = f"spec.request cannot be understood: it is a {type(found).__name__}"
+        return answer(_NAMELESS, RequestState.REFUSED, f"{why} and no mapping")
     request_id = found.get("id")
-    if not isinstance(request_id, str) or _ID.fullmatch(request_id) is None:
-        return None
+    if not isinstance(request_id, str) or not is_id(request_id):
+        shown = shortened(printable(request_id), _LONGEST_ID) if isinstance(request_id, str) else ""
+        why = "it has to be of lower case letters, digits, '-' and '.', 253 at the most"
+        why = f"spec.request.id cannot be understood: {why}"
+        return answer(shown or _NAMELESS, RequestState.REFUSED, why)
     try:
         return HostRequest.model_validate(found)
     except ValidationError as error:
@@ -56,13 +65,20 @@ def read(spec: Mapping[str, Any]) -> HostRequest | RequestStatus | None:
         )
 
 
+def is_id(text: str) -> bool:
+    """Whether this may be the id of a request, and so the name of a file."""
+    return _ID.fullmatch(text) is not None
+
+
 def answer(
     request_id: str, state: RequestState, message: str, finished_at: datetime | None = None
 ) -> RequestStatus:
     """Return an answer; its message is made to fit into a report, its time is that of a wire."""
     if finished_at is not None:
         finished_at = finished_at.replace(microsecond=0)
-    sentence = shortened(message[:1].upper() + message[1:], LONGEST_MESSAGE)
+    sentence = shortened(printable(message[:1].upper() + message[1:]), LONGEST_MESSAGE)
+    while (much := len(sentence.encode()) - _MOST_BYTES) > 0:
+        sentence = shortened(sentence, len(sentence) - 1 - much // 4)
     return RequestStatus(id=request_id, state=state, message=sentence, finished_at=finished_at)
 
 

@@ -64,7 +64,8 @@ class Rounds:
             if look is None:
                 self.notice(detector.name)
                 memory = source.recalled(past.memories.get(source.name))
-                look = self._examine(source, detector, chosen, Occasion(inventory, moment, memory))
+                occasion = Occasion(inventory, moment, memory, chosen.params)
+                look = self._examine(source, detector, chosen, occasion)
                 self._last[detector.name] = (moment.uptime, look)
             looks.append(look)
         return Round(

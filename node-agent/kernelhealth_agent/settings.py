@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     period: Duration = timedelta(seconds=60)
     """Time between two rounds when the kernel tells nothing; 10 % more or less by chance."""
 
+    cpu_share: float = Field(0.008, gt=0, le=1)
+    """How much of one processor looking may use on average: where it takes much, it looks less
+    often. More of it finds things sooner on machines that are slow, or emulated."""
+
     refresh_period: Duration = timedelta(minutes=10)
     """How often the report is written even when nothing changed, at the latest."""
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.moments import Moment
+from kernelhealth_api.detector import Params
 
 S = TypeVar("S")
 M = TypeVar("M")
@@ -22,12 +23,14 @@ class Occasion(Generic[M]):
 
     The inventory of the same round is there so that nothing is read twice. *memory* is what the
     source wanted to be remembered of its last sample in this boot, across restarts of the agent;
-    None at its first look.
+    None at its first look. *params* are the thresholds that the sample will be judged by, where
+    they are known: what they ask for beyond the defaults may need a closer look.
     """
 
     inventory: Inventory
     moment: Moment
     memory: M | None = None
+    params: Params | None = None
 
 
 @dataclass(frozen=True, slots=True)

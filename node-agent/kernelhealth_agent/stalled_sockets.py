@@ -10,14 +10,14 @@ from kernelhealth_agent import errors, namespace_files, reexamination
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.send_window import SendWindowProbe
 from kernelhealth_agent.hosts.socket_owners import SocketOwners
-from kernelhealth_agent.kernel import tcp_sockets
+from kernelhealth_agent.kernel import send_window, tcp_sockets
+from kernelhealth_agent.kernel.send_window import Refusal
 from kernelhealth_agent.kernel.tcp_sockets import Ends, TcpSocket
 from kernelhealth_api.detector import Observation
 
 KEYS = ("local", "localPort", "peer", "peerPort", "cookie", "acked")
 """What an observation has to carry: addresses as text, ports and all else as numbers."""
 _MOST_OWNERS = 16
-_MODULO, _HALF = 1 << 32, 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +96,15 @@ def owners(host: Host, socket: TcpSocket) -> tuple[tuple[int, int], ...]:
 def window(host: Host, socket: TcpSocket, who: tuple[tuple[int, int], ...]) -> bool | str:
     """Return whether the kernel ignores what the peer announces, or why that cannot be told.
 
-    It does where ``snd_wl1`` is after the right edge of the own receive window: no segment that is
-    let in can be after it then (net/ipv4/tcp_input.c: tcp_may_update_window).
+    See ``kernel/send_window.py`` for when it does.
     """
     if not who:
         return "no process has it open"
     if len(who) > _MOST_OWNERS:
         return f"{len(who)} processes have it open"
     probe = SendWindowProbe(socket.inode, who)
-    try:
-        told = json.loads(host.probe(probe))
-        if "refused" in told:
-            return str(told["refused"])
-        beyond = (told["snd_wl1"] - (told["rcv_wup"] + told["rcv_wnd"])) % _MODULO
-    except (ValueError, TypeError, KeyError) as error:
-        raise errors.UnreadableError(probe.name, str(error)) from error
-    return bool(0 < beyond < _HALF)
+    told = send_window.decode(host.probe(probe), probe.name)
+    return told.why if isinstance(told, Refusal) else told.stale
 
 
 def has_peer_room(host: Host, observation: Observation) -> bool:

@@ -29,8 +29,8 @@ def lost(host: Host, inventory: Inventory, blind: list[str]) -> tuple[LostFuncti
         return ()
     if not network_functions.names_parents([*near, *(x for links in far.values() for x in links)]):
         blind.append(
-            f"where {_named(away)} went cannot be told: "
-            "this kernel does not name the devices of interfaces (Linux 5.14 does)"
+            f"where {_named(away)} went cannot be told: no interface that can be seen names its"
+            " device, which kernels before Linux 5.14 do not, and virtual ones have none"
         )
         return ()
     return network_functions.lost(away, near, far)

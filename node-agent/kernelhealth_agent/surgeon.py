@@ -33,6 +33,7 @@ class Surgeon:
         self._wanted: HostRequest | RequestStatus | None = None
         self._confirmed: tuple[Seen, ...] | None = None
         self._last: RequestStatus | None = None
+        self._dismissed: RequestStatus | None = None
         self._hung: Attendance | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="surgeon", daemon=True)
@@ -43,9 +44,6 @@ class Surgeon:
         What was said last in this boot is said again: the server may have lost it.
         """
         self._look_again = look_again
-        before = self._practice.recalled()
-        if before is not None:
-            self._answered(before)
         self._thread.start()
         # On its own, since looking may hang.
         threading.Thread(target=self._tell_survivors, name="survivors", daemon=True).start()
@@ -73,6 +71,14 @@ class Surgeon:
             self._thread.join(seconds)
 
     def _run(self) -> None:
+        try:
+            before = self._practice.recalled()
+            if before is not None:
+                self._answered(before)
+        except BusyError:
+            _LOGGER.info("Last request of this boot is still under way by somebody else")
+        except Exception:  # What comes next is attended to all the same.
+            _LOGGER.exception("Last request of this boot was not recalled because of a defect")
         while (wanted := self._next()) is not None:
             try:
                 self._attend(wanted)
@@ -95,22 +101,27 @@ class Surgeon:
         """Wait for a request that was not answered to the end; None when it is time to stop."""
         with self._changed:
             while not self._stopped:
-                if self._wanted is not None and not self._is_over(self._wanted.id):
+                if self._wanted is not None and not self._is_over(self._wanted):
                     return self._wanted
                 self._changed.wait()
         return None
 
-    def _is_over(self, request_id: str) -> bool:
+    def _is_over(self, wanted: HostRequest | RequestStatus) -> bool:
         """Whether nothing is left to do about a request: a reboot that was begun is one such."""
-        return self._last is not None and self._last.id == request_id
+        if isinstance(wanted, RequestStatus):
+            return wanted == self._dismissed
+        return self._last is not None and self._last.id == wanted.id
 
     def _attend(self, wanted: HostRequest | RequestStatus) -> None:
         if isinstance(wanted, RequestStatus):
-            self._say(wanted)
+            self._dismissed = wanted
+            self._say(self._practice.dismissed(wanted))
             return
-        recorded = self._practice.recorded(wanted)
+        recorded = self._recorded(wanted)
         if recorded is not None:
             self._say(recorded)
+            return
+        if not self._is_wanted(wanted):
             return
         against = requests.objection(wanted, self._practice.facts())
         while not against:
@@ -119,12 +130,18 @@ class Surgeon:
             waiting = self._try(wanted)
             if waiting is None:
                 return
-            self._announce(wanted, waiting)
-            with self._changed:
-                if self._is_wanted(wanted):
-                    self._changed.wait(_ASK_AGAIN)
+            self._wait(wanted, waiting)
             against = requests.objection(wanted, self._practice.facts())
         self._say(self._practice.refused(wanted, against))
+
+    def _recorded(self, wanted: HostRequest) -> RequestStatus | None:
+        """Return what is on record, once nobody else is at it any more."""
+        while self._is_wanted(wanted):
+            try:
+                return self._practice.recorded(wanted)
+            except BusyError as error:
+                self._wait(wanted, str(error))
+        return None
 
     def _try(self, wanted: HostRequest) -> str | None:
         """Do it, and return None; or what it has to wait for."""
@@ -147,8 +164,11 @@ class Surgeon:
         wanted = self._wanted
         return not self._stopped and wanted is not None and wanted.id == request.id
 
-    def _announce(self, wanted: HostRequest, waiting: str) -> None:
+    def _wait(self, wanted: HostRequest, waiting: str) -> None:
         self._progress(requests.answer(wanted.id, RequestState.ACCEPTED, waiting))
+        with self._changed:
+            if self._is_wanted(wanted):
+                self._changed.wait(_ASK_AGAIN)
 
     def _progress(self, answer: RequestStatus) -> None:
         self._answered(answer)

@@ -12,6 +12,7 @@ from kernelhealth_agent.fix import Aim, Deed, Fix
 from kernelhealth_agent.hands import Hands
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.wording import clipped
+from kernelhealth_agent.workers import Workers
 from kernelhealth_api.cures import Stage
 from kernelhealth_api.v1alpha1.request import RequestState
 
@@ -127,6 +128,15 @@ def achieved(fix: Fix, aim: Aim, theatre: Theatre) -> bool:
         if left <= 0:
             return False
         theatre.wait(min(left, _LOOK_AGAIN))
+
+
+def reached(fix: Fix, aims: Sequence[Aim], host: Host, seconds: float) -> tuple[Aim, ...]:
+    """Return those aims that are achieved now; ``HungError`` where looking takes longer."""
+
+    def look() -> tuple[Aim, ...]:
+        return tuple(aim for aim in aims if is_achieved(fix, aim, host))
+
+    return Workers(lambda _: f"what {fix.name} was to achieve").call(fix.name, look, seconds)
 
 
 def is_achieved(fix: Fix, aim: Aim, host: Host) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,12 +16,24 @@ from kernelhealth_agent.fix import Fix
 from kernelhealth_agent.fixes.disable_ipv6_rp_filter import FIX as FILTER
 from kernelhealth_agent.fixes.remove_suppress_prefix_rule import FIX as RULE
 from kernelhealth_agent.hands import LiveHands, RefusingHands
+from kernelhealth_agent.hosts import sockets
+from kernelhealth_agent.hosts.deeds import removal
 from kernelhealth_agent.hosts.deeds.nft import DeleteFilters
+from kernelhealth_agent.hosts.deeds.orders import order
+from kernelhealth_agent.hosts.deeds.pod_rules import DeletePodRule
 from kernelhealth_agent.hosts.deeds.rules import DeleteRule
 from kernelhealth_agent.hosts.deeds.spaces import Space
 from kernelhealth_agent.hosts.deeds.sysctls import SetSysctl
 from kernelhealth_agent.hosts.live import LiveHost
-from kernelhealth_agent.kernel import nftables, policy_rules, reverse_paths, rule_orders
+from kernelhealth_agent.kernel import (
+    netlink,
+    nftables,
+    policy_rules,
+    reverse_paths,
+    routing,
+    rule_orders,
+)
+from kernelhealth_agent.kernel.routing import Rule
 from kernelhealth_agent.surgery import End, Result, Theatre
 from kernelhealth_api.detector import Observation, Reason, Severity, Subject
 from kernelhealth_e2e.faults import held_namespace
@@ -159,6 +172,105 @@ def test_a_rule_before_its_narrower_like_goes_alone(pod: Sandbox, treat: Treat) 
     assert rules(pod) == [rule for rule in before if rule[1:] != found[2:]]
 
 
+def test_a_narrower_like_that_came_before_it_since_it_was_judged_stays(
+    pod: Sandbox, live: LiveHost, tmp_path: Path
+) -> None:
+    """Between the look and the deed the rule is made anew, behind one that fits as well."""
+    found = ["priority", "500", "from", "all", "lookup", "main", "suppress_prefixlength", "0"]
+    run(pod, "ip", "-6", "rule", "add", *found)
+    (rule,) = rule_orders.suppressing(live.dump(policy_rules.request(), pod.file), "netlink")
+    deed = DeleteRule(Space(pod.inode, pod.file.lstrip("/"), is_host=False), rule.text, rule.body)
+    run(pod, "ip", "-6", "rule", "del", *found)
+    run(pod, "ip", "-6", "rule", "add", *found, "fwmark", "0x1")
+    run(pod, "ip", "-6", "rule", "add", *found)
+    before = rules(pod)
+
+    with pytest.raises(errors.UnreadableError, match="would delete for it"):
+        deed.do("/", str(tmp_path))
+
+    assert rules(pod) == before
+
+
+@pytest.mark.parametrize("priority", ["0", "1536"])
+def test_the_rule_of_a_pod_goes_and_every_look_alike_stays(
+    priority: str, pod: Sandbox, tmp_path: Path
+) -> None:
+    address, place = "192.0.2.201", ["priority", priority]
+    likes = [
+        [*place, "from", "192.0.2.202", "lookup", "7"],
+        [*place, "from", address, "lookup", "8"],
+        [*place, "to", address, "lookup", "7"],
+        [*place, "not", "from", address, "fwmark", "0x2", "lookup", "9"],
+        ["priority", "1537", "from", address, "lookup", "7"],
+    ]
+    for like in likes:
+        run(pod, "ip", "rule", "add", *like)
+    before = run(pod, "ip", "rule", "show")
+    run(pod, "ip", "rule", "add", *place, "from", address, "lookup", "7")
+
+    with held_namespace.inside(pod.file):
+        DeletePodRule(Rule(int(priority), 7, address, None)).do("/", str(tmp_path))
+
+    assert run(pod, "ip", "rule", "show") == before
+
+
+@pytest.mark.parametrize("narrow", ["to 198.51.100.1", "not to 198.51.100.1"])
+def test_the_rule_of_a_pod_stays_while_a_narrower_one_would_go_for_it(
+    narrow: str, pod: Sandbox, tmp_path: Path
+) -> None:
+    """``ip`` adds them in another order only; programs that do not ask for NLM_F_EXCL need not."""
+    place = ["priority", "1536", "from", "192.0.2.201", "lookup", "7"]
+    run(pod, "ip", "rule", "add", *place)
+    with held_namespace.inside(pod.file):
+        stream = sockets.dump(routing.rules_request(), None)
+    (wide,) = (
+        body
+        for body in rule_orders.bodies(stream, "netlink")
+        if ipaddress.ip_address("192.0.2.201").packed in body
+    )
+    run(pod, "ip", "rule", "del", *place)
+    *inverted, _, address = narrow.split()
+    run(pod, "ip", "rule", "add", *inverted, *place, "to", address)
+    order(rule_orders.PROTOCOL, rule_orders.ADD, wide, pod.file, netlink.CREATE)
+    before = run(pod, "ip", "rule", "show")
+
+    with (
+        held_namespace.inside(pod.file),
+        pytest.raises(errors.UnreadableError, match="would delete for it"),
+    ):
+        DeletePodRule(Rule(1536, 7, "192.0.2.201", None)).do("/", str(tmp_path))
+
+    assert run(pod, "ip", "rule", "show") == before
+
+
+def test_a_rule_that_the_kernel_deletes_for_another_is_made_anew(
+    pod: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if one that fits as well came in between the look and the order."""
+    found = ["priority", "500", "from", "all", "lookup", "main", "suppress_prefixlength", "0"]
+    run(pod, "ip", "-6", "rule", "add", *found, "iif", "nothere")
+    run(pod, "ip", "-6", "rule", "add", *found)
+    before = rules(pod)
+    monkeypatch.setattr(rule_orders, "rival", lambda *_: None)
+
+    with (
+        held_namespace.inside(pod.file),
+        pytest.raises(errors.UnreadableError, match="another rule went for it"),
+    ):
+        removal.remove(
+            next(
+                rule.body
+                for rule in rule_orders.suppressing(
+                    sockets.dump(policy_rules.request(), None), "netlink"
+                )
+                if "iif" not in rule.text
+            ),
+            policy_rules.request(),
+        )
+
+    assert sorted(rules(pod)) == sorted(before)
+
+
 def test_a_rule_that_is_gone_is_refused(pod: Sandbox, treat: Treat) -> None:
     before = rules(pod)
 
@@ -273,10 +385,51 @@ def test_of_several_filters_all_go_or_none(
     space = Space(pod.inode, pod.file.lstrip("/"), is_host=False)
     deed = DeleteFilters(space, tuple(one.text for one in found), tuple(one.body for one in found))
 
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(errors.UnreadableError, match="no such filter any more"):
         deed.do("/", str(tmp_path))
 
     assert texts() == [found[0].text]
+
+
+def test_a_batch_with_one_rule_that_is_gone_deletes_none(
+    pod: Sandbox, live: LiveHost, texts: Callable[[], list[str]]
+) -> None:
+    chain(pod, MISSING, f"iif lo {MISSING}")
+    found = reverse_paths.lookups(live.dump(nftables.request(), pod.file), "netlink nft-rules")
+    run(pod, "nft", "delete", "rule", "ip6", "box", "first", "handle", found[1].text.split()[4])
+
+    number = reverse_paths.generation(live.dump(reverse_paths.generation_request(), pod.file), "")
+    batch, _ = reverse_paths.deletion(tuple(one.body for one in found), number)
+    with sockets.opened(reverse_paths.PROTOCOL, pod.file) as asked:
+        asked.send(batch)
+        asked.recv(1 << 16)
+
+    assert texts() == [found[0].text]
+
+
+def test_a_filter_is_left_where_somebody_changes_the_rules_at_that_moment(
+    pod: Sandbox,
+    live: LiveHost,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: Callable[[], list[str]],
+) -> None:
+    chain(pod, MISSING)
+    lookups = reverse_paths.lookups
+    (found,) = lookups(live.dump(nftables.request(), pod.file), "netlink nft-rules")
+    deed = DeleteFilters(
+        Space(pod.inode, pod.file.lstrip("/"), is_host=False), (found.text,), (found.body,)
+    )
+
+    def changed_meanwhile(stream: bytes, path: str) -> tuple[reverse_paths.Lookup, ...]:
+        run(pod, "nft", "add", "table", "ip6", "another")
+        return lookups(stream, path)
+
+    monkeypatch.setattr(reverse_paths, "lookups", changed_meanwhile)
+    with pytest.raises(OSError, match="nf_tables refuses"):
+        deed.do("/", str(tmp_path))
+
+    assert texts() == [found.text]
 
 
 @pytest.mark.parametrize("kind", [DeleteRule, DeleteFilters])

@@ -283,6 +283,24 @@ def test_unmounting_spares_what_was_mounted_there_meanwhile(
         assert is_namespace(where)
 
 
+def test_unmounting_spares_another_namespace_with_the_same_inode_number(
+    host: LiveHost, pod: Sandbox, root: Path, tmp_path: Path
+) -> None:
+    with forgotten(pod) as where:
+        space = Path("/proc/self/ns/mnt").stat().st_ino
+        cookie = host.cookie(f"proc/self/root{where}")
+        assert cookie is not None
+        another = UnmountNamespaceFile(pod.inode, where, os.getpid(), space, cookie + 1)
+        itself = replace(another, cookie=cookie)
+
+        another.do(str(root), str(tmp_path))
+        spared = is_namespace(where)
+        itself.do(str(root), str(tmp_path))
+
+        assert spared
+        assert not is_namespace(where)
+
+
 def test_a_process_that_ended_meanwhile_has_no_mounts(
     pod: Sandbox, root: Path, tmp_path: Path
 ) -> None:
@@ -388,7 +406,7 @@ def test_a_lease_and_its_result_are_put_away_and_not_lost(host: LiveHost, root: 
 def test_a_lease_is_not_touched_while_a_plugin_is_at_work(host: LiveHost, root: Path) -> None:
     with stale_lease(root, Attached(address="192.0.2.99")) as lease:
         aim = aim_of(RELEASE, of_address(host, "192.0.2.99"))
-        (deed, *_) = RELEASE.deeds(host, aim)
+        (*_, deed) = RELEASE.deeds(host, aim)
         with (lease.parent / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with pytest.raises(BlockingIOError, match="a CNI plugin is at work"):
@@ -401,7 +419,7 @@ def test_a_lease_is_not_touched_while_a_plugin_is_at_work(host: LiveHost, root: 
 def test_a_lease_that_was_given_to_the_next_pod_is_left_alone(host: LiveHost, root: Path) -> None:
     with stale_lease(root, Attached(address="192.0.2.99")) as lease:
         aim = aim_of(RELEASE, of_address(host, "192.0.2.99"))
-        (deed, *_) = RELEASE.deeds(host, aim)
+        (*_, deed) = RELEASE.deeds(host, aim)
         lease.write_text(f"{LIVING}\r\neth0", newline="")
         with pytest.raises(errors.UnreadableError, match="written anew"):
             deed.do(str(root), str(root))

@@ -1,28 +1,17 @@
-"""A connection whose windows this kernel ignores is cured or ended; a slow reader is left alone.
-
-The kernel's fault is made by its own means: in repair mode the writer says that it has received the
-segment which set its window a gigabyte ahead, and a receive window that shrinks afterwards, which
-``tcp_shrink_window`` of that namespace allows, leaves it there. It is then as 2^31 bytes in the
-fast path of an old kernel would have left it.
-"""
+"""A connection whose windows this kernel ignores is cured or ended; a slow reader is left alone."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import select
 import signal
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pyroute2 import IPRoute
 
 from kernelhealth_agent import errors, stalled_sockets
 from kernelhealth_agent.fix import Aim, Fix
@@ -33,138 +22,11 @@ from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel import tcp_sockets
 from kernelhealth_agent.kernel.tcp_sockets import Ends, TcpSocket
 from kernelhealth_api.detector import Observation, Reason, Severity, Subject
-from kernelhealth_e2e.faults import held_namespace
-from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
+from kernelhealth_e2e.faults.stale_window import PATIENCE, SIZE, Stall, stall, told
 
 STUCK = Reason("ConnectionStuckInPersist", Severity.WARNING, "It waits for ever.")
-PATIENCE = 30.0
-SIZE = 4 << 20
 HANDS = "/proc/self/root"
 """The root directory of a process, as the agent reaches the host in its container."""
-_TCP_REPAIR, _TCP_REPAIR_WINDOW, _TCP_REPAIR_QUEUE, _TCP_QUEUE_SEQ = 19, 29, 20, 21
-_WINDOW = struct.Struct("=5I")
-_AHEAD = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """A writer and a reader that does not read, both processes of one namespace."""
-
-    space: Sandbox
-    writer: int
-    ends: Ends
-    to_writer: int
-    to_reader: int
-    said: int
-
-    def spoil(self) -> None:
-        """Let the writer's kernel take a window for newer than all that will be announced."""
-        os.write(self.to_writer, b"s")
-        assert told(self.said) == b"spoiled"
-
-    def read(self) -> bytes:
-        """Let the reader read all; return how many bytes came, or how it ended."""
-        os.write(self.to_reader, b"r")
-        return told(self.said)
-
-
-def told(pipe: int) -> bytes:
-    ready, _, _ = select.select([pipe], [], [], PATIENCE)
-    assert ready, "a process of the connection said nothing"
-    return os.read(pipe, 64)
-
-
-@contextlib.contextmanager
-def stall() -> Iterator[Stall]:
-    with contextlib.ExitStack() as stack:
-        space = stack.enter_context(sandbox())
-        with held_namespace.inside(space.file):
-            with IPRoute() as netlink:
-                (index,) = netlink.link_lookup(ifname="lo")
-                netlink.link("set", index=index, state="up")
-            # proc/sys/net is of the network namespace of the thread that opens it.
-            Path("/proc/sys/net/ipv4/tcp_shrink_window").write_text("1")
-        said, say = stack.enter_context(pipe())
-        orders = [stack.enter_context(pipe()) for _ in range(2)]
-        stack.enter_context(process(space, lambda: reads(orders[1][0], say)))
-        port = int(told(said))
-        writer = stack.enter_context(process(space, lambda: writes(port, orders[0][0], say)))
-        ends = Ends("127.0.0.1", int(told(said)), "127.0.0.1", port)
-        yield Stall(space, writer, ends, orders[0][1], orders[1][1], said)
-
-
-@contextlib.contextmanager
-def pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            os.close(end)
-
-
-@contextlib.contextmanager
-def process(space: Sandbox, work: Callable[[], None]) -> Iterator[int]:
-    pid = os.fork()
-    if pid == 0:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        try:
-            with held_namespace.inside(space.file):
-                work()
-        finally:
-            os._exit(1)
-    try:
-        yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def reads(orders: int, say: int) -> None:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(1)
-        os.write(say, str(listener.getsockname()[1]).encode())
-        connection, _ = listener.accept()
-    os.read(orders, 1)
-    total = 0
-    try:
-        while total < SIZE and (part := connection.recv(1 << 16)):
-            total += len(part)
-        os.write(say, str(total).encode())
-    except ConnectionResetError:
-        os.write(say, b"reset")
-    signal.pause()
-
-
-def writes(port: int, orders: int, say: int) -> None:
-    with socket.socket() as connection:
-        connection.connect(("127.0.0.1", port))
-        connection.setblocking(False)
-        os.write(say, str(connection.getsockname()[1]).encode())
-        left = memoryview(bytes(SIZE))
-        while left:
-            ready, free, _ = select.select([orders], [connection], [])
-            if ready:
-                os.read(orders, 1)
-                spoil(connection)
-                os.write(say, b"spoiled")
-            if free:
-                left = left[connection.send(left) :]
-        signal.pause()
-
-
-def spoil(connection: socket.socket) -> None:
-    tcp = socket.IPPROTO_TCP
-    connection.setsockopt(tcp, _TCP_REPAIR, 1)
-    connection.setsockopt(tcp, _TCP_REPAIR_QUEUE, 1)
-    received = connection.getsockopt(tcp, _TCP_QUEUE_SEQ) % (1 << 32)
-    connection.setsockopt(tcp, _TCP_REPAIR_QUEUE, 0)
-    *_, wide = now = _WINDOW.unpack(connection.getsockopt(tcp, _TCP_REPAIR_WINDOW, _WINDOW.size))
-    wanted = ((received + _AHEAD) % (1 << 32), 0, now[2], _AHEAD, wide)
-    connection.setsockopt(tcp, _TCP_REPAIR_WINDOW, _WINDOW.pack(*wanted))
-    connection.setsockopt(tcp, _TCP_REPAIR, -1)
 
 
 @pytest.fixture
@@ -172,8 +34,13 @@ def host() -> LiveHost:
     return LiveHost("/")
 
 
+def ends_of(made: Stall) -> Ends:
+    writer, reader = made.ports
+    return Ends("127.0.0.1", writer, "127.0.0.1", reader)
+
+
 def socket_of(host: LiveHost, made: Stall) -> TcpSocket | None:
-    question = tcp_sockets.question(made.ends)
+    question = tcp_sockets.question(ends_of(made))
     with contextlib.suppress(errors.AbsentError):
         return tcp_sockets.answer(host.dump(question, made.space.file.lstrip("/")), question.name)
     return None
@@ -198,7 +65,7 @@ def aim_of(fix: Fix, host: LiveHost, made: Stall) -> Aim:
     now = socket_of(host, made)
     assert now is not None
     assert now.acked is not None
-    ends = made.ends
+    ends = ends_of(made)
     here, there = f"{ends.local}:{ends.local_port}", f"{ends.peer}:{ends.peer_port}"
     observation = Observation(
         STUCK,
@@ -237,7 +104,7 @@ def stuck(host: LiveHost) -> Iterator[Stall]:
 
 
 def peer_is_idle(host: LiveHost, made: Stall) -> bool:
-    peer = socket_of(host, replace(made, ends=made.ends.turned))
+    peer = socket_of(host, replace(made, ports=made.ports[::-1]))
     return peer is not None and not peer.unread
 
 
@@ -300,12 +167,38 @@ def test_the_kernel_itself_refuses_to_end_a_socket_with_another_cookie(
         now = socket_of(host, made)
         assert now is not None
         file = made.space.file.lstrip("/")
-        deed = DestroyTcpSocket(made.ends, now.cookie + 1, file, made.space.inode, "x")
+        deed = DestroyTcpSocket(ends_of(made), now.cookie + 1, file, made.space.inode, "x")
 
         deed.do(HANDS, str(tmp_path))
 
         assert socket_of(host, made) is not None
         assert made.read() == str(SIZE).encode()
+
+
+def test_a_socket_with_another_cookie_is_not_repaired(host: LiveHost, tmp_path: Path) -> None:
+    with stall() as made:
+        awaited(lambda: waits(host, made))
+        now = socket_of(host, made)
+        assert now is not None
+        deed = RepairTcpSocket(now.inode, now.cookie + 1, stalled_sockets.owners(host, now), "x")
+
+        with pytest.raises(errors.UnreadableError, match="owners changed"):
+            deed.do(HANDS, str(tmp_path))
+
+        assert made.read() == str(SIZE).encode()
+
+
+def test_a_socket_that_goes_on_by_now_is_not_repaired(host: LiveHost, tmp_path: Path) -> None:
+    with stall() as made:
+        awaited(lambda: waits(host, made))
+        now = socket_of(host, made)
+        assert now is not None
+        deed = RepairTcpSocket(now.inode, now.cookie, stalled_sockets.owners(host, now), "x")
+        assert made.read() == str(SIZE).encode()
+        awaited(lambda: not waits(host, made))
+
+        with pytest.raises(errors.UnreadableError, match="goes on by itself"):
+            deed.do(HANDS, str(tmp_path))
 
 
 def test_a_connection_without_a_process_is_ended_where_its_peer_proves_it_stuck(
@@ -336,7 +229,7 @@ def test_a_socket_that_somebody_else_has_open_too_is_not_repaired(
         awaited(lambda: waits(host, made))
         now = socket_of(host, made)
         assert now is not None
-        deed = RepairTcpSocket(now.inode, ((made.writer, 0),), "x")
+        deed = RepairTcpSocket(now.inode, now.cookie, ((made.writer, 0),), "x")
 
         with pytest.raises(errors.UnreadableError, match="owners changed"):
             deed.do(HANDS, str(tmp_path))

@@ -100,7 +100,10 @@ def _run(settings: Settings) -> None:
         _greet(settings, ends.enter_context(_served(scrape, settings)), reports=server is not None)
         period = settings.period.total_seconds()
         examiner.rounds.haste = min(1.0, period / _MINUTE)
-        equipment = Equipment(examiner, surveyor, events, moments.now, settings.run_dir, period)
+        directory, share = settings.run_dir, settings.cpu_share
+        equipment = Equipment(
+            examiner, surveyor, events, moments.now, directory, period, share=share
+        )
         _patrol(equipment, scrape.hear, talk)
     _LOGGER.info("Agent was stopped")
 

@@ -61,7 +61,7 @@ PINNED = Reason(
 def judge(sample: Sample, _params: GssproxyParams) -> Iterator[Observation]:
     """Yield what will leak, what is set up to leak, and what has leaked."""
     for space in sample.used:
-        yield _used(space)
+        yield _used(space, sample.own if space.inode in sample.shared else None)
     for setting in sample.settings:
         yield _configured(setting, loaded=sample.loaded)
     for pin in sample.pins or ():
@@ -70,16 +70,18 @@ def judge(sample: Sample, _params: GssproxyParams) -> Iterator[Observation]:
         yield _unnamed(number)
 
 
-def _used(space: Namespace) -> Observation:
+def _used(space: Namespace, own: str | None) -> Observation:
+    """Observe a namespace, whose processes may read the host's *own* configuration."""
+    where = "its gssproxy configuration" if own is None else f"{own} of the host, which it reads"
     return Observation(
         USED,
         str(space.inode),
         occupants.subject(space, holder="kernel", rule="/proc/net/rpc/use-gss-proxy = 1"),
         f"{occupants.title(space)} has 1 in /proc/net/rpc/use-gss-proxy: its network namespace"
         " and interfaces will stay in the kernel when it ends; do not delete it before"
-        " auth_rpcgss can be unloaded, and set kernel_nfsd = no in its gssproxy configuration.",
+        f" auth_rpcgss can be unloaded, and set kernel_nfsd = no in {where}.",
         cause=_CAUSE,
-        cures=("BlockRpcGssModule", "UnloadRpcGssModule"),
+        cures=(*_switched_off(of_host=own is not None), "BlockRpcGssModule", "UnloadRpcGssModule"),
     )
 
 
@@ -90,6 +92,9 @@ def _configured(setting: Setting, *, loaded: bool) -> Observation:
         if loaded
         else "should auth_rpcgss ever be loaded, its network namespace leaks once gssproxy runs"
     )
+    whose, where = ("", "there")
+    if setting.of_host:
+        whose, where = " of the host, which it was given", "there, do not give it that folder,"
     return Observation(
         CONFIGURED,
         f"{setting.space.inode}/{setting.mntns}{setting.file}",
@@ -100,12 +105,17 @@ def _configured(setting: Setting, *, loaded: bool) -> Observation:
             file=file,
             rule="kernel_nfsd = yes",
         ),
-        f"{occupants.title(setting.space)} has kernel_nfsd switched on in {file}: {when}; set"
-        " kernel_nfsd = no there or leave gssproxy out of the image.",
+        f"{occupants.title(setting.space)} has kernel_nfsd switched on in {file}{whose}: {when};"
+        f" set kernel_nfsd = no {where} or leave gssproxy out of the image.",
         cause=_CAUSE,
-        cures=("BlockRpcGssModule",),
+        cures=(*_switched_off(of_host=setting.of_host), "BlockRpcGssModule"),
         severity=Severity.WARNING if loaded else None,
     )
+
+
+def _switched_off(*, of_host: bool) -> tuple[str, ...]:
+    """Return the cure for a configuration that is the host's own: no other may be edited."""
+    return ("DisableKernelNfsd",) if of_host else ()
 
 
 def _pinned(pin: Pin) -> Observation:

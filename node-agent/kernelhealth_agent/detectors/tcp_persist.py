@@ -27,8 +27,8 @@ _CAUSE = "StaleSndWl1"
 class TcpPersistParams(Params):
     """From when on a connection that waits for its peer's window is a finding.
 
-    ``snd_wl1`` is read of connections that the defaults make suspects: smaller numbers here show
-    more slow readers, but prove no more of them than the peer's receive queue does.
+    ``snd_wl1`` is read of connections that these numbers make suspects, or the defaults where they
+    are smaller: the program that owns one is kept still for the microseconds that it takes.
     """
 
     stalled_after: Duration = Field(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from kernelhealth_agent import reexamination
+from kernelhealth_agent.attribution import Places
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
@@ -28,12 +30,12 @@ def aims(observations: Iterable[Observation]) -> Iterator[Aim]:
             yield Aim(observation.key, f"link {names or observation.key}", observation)
 
 
-def objection(host: Host, aim: Aim) -> str:
+def objection(places: Places, host: Host, aim: Aim) -> str:
     """Return what speaks for the link: a namespace in use, a pod, a lack of proof."""
     lacking = reexamination.missing(aim.observation, *_KEYS)
     if lacking:
         return lacking
-    now = reexamination.premises(host, aim.observation)
+    now = reexamination.premises(host, aim.observation, places)
     if not any(_is_meant(link, aim.observation) for link in now.inventory.links):
         return "there is no such link any more"
     if against := now.uncertainty():
@@ -87,4 +89,10 @@ def _is_meant(link: Link, observation: Observation) -> bool:
     return (link.index, link.name, link.mac) == _identity(observation)
 
 
-FIX = Fix(_NAME, Stage.RECLAIM, aims, objection, deeds, achieved)
+def made(places: Places) -> Fix:
+    """Return the fix for a host whose kubelet has its pods at these *places*."""
+    looks = partial(objection, places), deeds, achieved
+    return Fix(_NAME, Stage.RECLAIM, aims, *looks, at=made)
+
+
+FIX = made(Places())

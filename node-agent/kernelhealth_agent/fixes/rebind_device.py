@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from kernelhealth_agent import errors, reexamination, stray_functions
+from kernelhealth_agent.attribution import Places
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
@@ -27,12 +29,12 @@ def aims(observations: Iterable[Observation]) -> Iterator[Aim]:
             yield Aim(observation.key, title, observation)
 
 
-def objection(host: Host, aim: Aim) -> str:
+def objection(places: Places, host: Host, aim: Aim) -> str:
     """Return what speaks against it: somebody can reach the interface, or functions hang on it."""
     lacking = reexamination.missing(aim.observation, *_KEYS)
     if lacking:
         return lacking
-    now = reexamination.premises(host, aim.observation)
+    now = reexamination.premises(host, aim.observation, places)
     if now.inventory.blind:
         return f"not every namespace can be looked into: {now.inventory.blind[0]}"
     blind: list[str] = []
@@ -76,4 +78,10 @@ def _is_meant(function: NetworkFunction, observation: Observation) -> bool:
     return (function.address, function.parent, function.driver) == _identity(observation)
 
 
-FIX = Fix(_NAME, Stage.RECLAIM, aims, objection, deeds, achieved)
+def made(places: Places) -> Fix:
+    """Return the fix for a host whose kubelet has its pods at these *places*."""
+    looks = partial(objection, places), deeds, achieved
+    return Fix(_NAME, Stage.RECLAIM, aims, *looks, at=made)
+
+
+FIX = made(Places())

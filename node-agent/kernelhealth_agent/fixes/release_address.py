@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from kernelhealth_agent import errors, reexamination
+from kernelhealth_agent.attribution import Places
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
@@ -32,9 +34,9 @@ def aims(observations: Iterable[Observation]) -> Iterator[Aim]:
             yield Aim(observation.key, f"{what}{whose}", observation)
 
 
-def objection(host: Host, aim: Aim) -> str:
+def objection(places: Places, host: Host, aim: Aim) -> str:
     """Return what speaks for the address: a sandbox, a pod, an interface that has it."""
-    now = reexamination.premises(host, aim.observation)
+    now = reexamination.premises(host, aim.observation, places)
     if against := now.uncertainty():
         return against
     found = _residue(address_owners.residues(now.networks), aim)
@@ -50,28 +52,32 @@ def objection(host: Host, aim: Aim) -> str:
     return ""
 
 
-def deeds(host: Host, aim: Aim) -> Iterator[Deed]:
-    """Put leases and results away, leases first and under their lock; delete the rules."""
-    now = reexamination.premises(host, aim.observation)
+def deeds(places: Places, host: Host, aim: Aim) -> Iterator[Deed]:
+    """Delete the rules, put results away, and leases last, under their lock.
+
+    For as long as the lease is there nobody else is given the address, whose rules and result would
+    be taken for these.
+    """
+    now = reexamination.premises(host, aim.observation, places)
     found = _residue(address_owners.residues(now.networks), aim)
     if found is None:
         return
-    for lease in found.leases:
-        text = host.read(lease.file, _LARGEST)
-        if host_local.lease(text, lease.file) != lease:
-            raise errors.UnreadableError(lease.file, "it was given to another sandbox just now")
-        yield PutAway(lease.file, digest(text), _LOCK)
+    yield from (DeletePodRule(rule) for rule in found.rules)
     for item in filter(_is_alone, found.attachments):
         text = host.read(item.file, _LARGEST)
         if cni_cache.attachment(text, item.file) != item:
             raise errors.UnreadableError(item.file, "it was written anew just now")
         yield PutAway(item.file, digest(text))
-    yield from (DeletePodRule(rule) for rule in found.rules)
+    for lease in found.leases:
+        text = host.read(lease.file, _LARGEST)
+        if host_local.lease(text, lease.file) != lease:
+            raise errors.UnreadableError(lease.file, "it was given to another sandbox just now")
+        yield PutAway(lease.file, digest(text), _LOCK)
 
 
-def achieved(host: Host, aim: Aim) -> bool:
+def achieved(places: Places, host: Host, aim: Aim) -> bool:
     """Whether nothing is left of that sandbox that can go by itself."""
-    now = reexamination.premises(host, aim.observation)
+    now = reexamination.premises(host, aim.observation, places)
     if against := now.uncertainty():
         raise errors.UnreadableError("var/lib/cni", against)
     found = _residue(address_owners.candidates(now.networks), aim)
@@ -92,4 +98,10 @@ def _residue(every: Iterable[Residue], aim: Aim) -> Residue | None:
     return next((each for each in every if each.key == aim.observation.key), None)
 
 
-FIX = Fix(_NAME, Stage.RECLAIM, aims, objection, deeds, achieved)
+def made(places: Places) -> Fix:
+    """Return the fix for a host whose kubelet has its pods at these *places*."""
+    looks = partial(objection, places), partial(deeds, places), partial(achieved, places)
+    return Fix(_NAME, Stage.RECLAIM, aims, *looks, at=made)
+
+
+FIX = made(Places())

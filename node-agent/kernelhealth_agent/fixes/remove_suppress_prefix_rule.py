@@ -40,8 +40,9 @@ def objection(host: Host, aim: Aim) -> str:
     named = [order for order in every if order.text == _rule(aim.observation)]
     if len(named) != 1:
         return f"{len(named)} rules read like it" if named else "the rule is gone already"
-    rival = rule_orders.rival(every, named[0])
-    return "" if rival is None else f"the kernel would delete '{rival.text}' for it: do it by hand"
+    rival = rule_orders.rival((each.body for each in every), named[0].body, _NETLINK)
+    text = next((each.text for each in every if each.body == rival), None)
+    return "" if text is None else f"the kernel would delete '{text}' for it: do it by hand"
 
 
 def deeds(host: Host, aim: Aim) -> Iterator[Deed]:

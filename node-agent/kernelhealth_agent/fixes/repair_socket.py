@@ -46,7 +46,8 @@ def deeds(host: Host, aim: Aim) -> Iterator[Deed]:
     if isinstance(now, str):
         raise errors.AbsentError(aim.title, f"was left alone: {now}")
     who = stalled_sockets.owners(host, now.socket)
-    yield RepairTcpSocket(now.socket.inode, who, aim.title.removeprefix("connection "))
+    title = aim.title.removeprefix("connection ")
+    yield RepairTcpSocket(now.socket.inode, now.socket.cookie, who, title)
 
 
 def achieved(host: Host, aim: Aim) -> bool:

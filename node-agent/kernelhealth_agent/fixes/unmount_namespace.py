@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from kernelhealth_agent import errors, namespace_files, reexamination
+from kernelhealth_agent.attribution import Places
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
@@ -30,9 +32,9 @@ def aims(observations: Iterable[Observation]) -> Iterator[Aim]:
             yield Aim(f"inode {inode}", f"network namespace {inode}{whose}", observation)
 
 
-def objection(host: Host, aim: Aim) -> str:
+def objection(places: Places, host: Host, aim: Aim) -> str:
     """Return what speaks against it: somebody inside or on the way in, or another namespace."""
-    now = reexamination.premises(host, aim.observation)
+    now = reexamination.premises(host, aim.observation, places)
     space = now.inventory.namespaces.get(aim.observation.subject.namespace or 0)
     if space is None or not space.mounts:
         return "nothing has it mounted any more"
@@ -81,6 +83,7 @@ def _unproven(now: Premises, space: Namespace) -> str:
 def deeds(host: Host, aim: Aim) -> Iterator[Deed]:
     """Unmount it wherever it is mounted."""
     inode = aim.observation.subject.namespace or 0
+    cookie = reexamination.number(aim.observation, "cookie")
     for mount in _mounts(host, inode):
         path = f"proc/{mount.pid}/ns/mnt"
         try:
@@ -89,7 +92,7 @@ def deeds(host: Host, aim: Aim) -> Iterator[Deed]:
             continue  # It ended, and its mounts with it, unless others see them: then it is told.
         if not space.isdecimal():
             raise errors.UnreadableError(path, f"{space!r} is no inode number")
-        yield UnmountNamespaceFile(inode, mount.path, mount.pid, int(space))
+        yield UnmountNamespaceFile(inode, mount.path, mount.pid, int(space), cookie)
 
 
 def achieved(host: Host, aim: Aim) -> bool:
@@ -108,4 +111,10 @@ def _mounts(host: Host, inode: int) -> list[Mount]:
     return found.get(inode, [])
 
 
-FIX = Fix(_NAME, Stage.RECLAIM, aims, objection, deeds, achieved)
+def made(places: Places) -> Fix:
+    """Return the fix for a host whose kubelet has its pods at these *places*."""
+    looks = partial(objection, places), deeds, achieved
+    return Fix(_NAME, Stage.RECLAIM, aims, *looks, at=made)
+
+
+FIX = made(Places())

@@ -110,6 +110,22 @@ def opened(top: int, path: str) -> Iterator[int]:
         _cut(trail, 1)
 
 
+@contextlib.contextmanager
+def made(top: int, path: str, mode: int = 0o700) -> Iterator[int]:
+    """Give a descriptor (O_PATH) on the directory *path* like ``opened``; what is missing is made.
+
+    ``OSError`` where something else is in the place of a directory.
+    """
+    parts = [part for part in path.split("/") if part]
+    for number, name in enumerate(parts):
+        with opened(top, "/".join(parts[:number])) as above, contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=above)
+    with opened(top, path) as found:
+        if not stat.S_ISDIR(os.fstat(found).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        yield found
+
+
 def _cut(trail: list[int], length: int) -> None:
     while len(trail) > length:
         os.close(trail.pop())

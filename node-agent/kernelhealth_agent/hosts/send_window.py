@@ -16,7 +16,6 @@ checkpoint uses the mode, and that one traces the process, so that it cannot be 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import json
@@ -24,19 +23,17 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.hosts import borrowed
+from kernelhealth_agent.hosts.borrowed import LIBC
 from kernelhealth_agent.hosts.standstill import MovingError, has_ended, standstill
 
-_PIDFD_GETFD = 438
 _REPAIR, _REPAIR_WINDOW = 19, 29
 _ON, _OFF_NO_PROBE = 1, -1
 _WINDOW = struct.Struct("=5I")
 _TIMEOUT = 5.0
-# Calls through it keep Python's lock, so that no other thread gets in between two of them.
-_LIBC = ctypes.PyDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,8 @@ class SendWindowProbe:
         living = [owner for owner in self.owners if not has_ended(root, owner[0])]
         if not living:
             return {"refused": "the processes that had it open have ended"}
-        with _copied(*living[0]) as copy:
-            stalled = living if _is_stalled(copy) else []
+        with borrowed.copied(*living[0]) as copy:
+            stalled = living if borrowed.is_stalled(copy) else []
             with standstill(root, (pid for pid, _ in living), stalled):
                 if not all(self._is_open(root, *owner) for owner in living):
                     return {"refused": "its owners changed meanwhile"}
@@ -122,31 +119,6 @@ def _can_leave() -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _copied(pid: int, number: int) -> Iterator[int]:
-    """Give a copy of another process's descriptor."""
-    process = os.pidfd_open(pid)
-    try:
-        copy = _LIBC.syscall(_PIDFD_GETFD, process, number, 0)
-        if copy < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(process)
-    try:
-        yield copy
-    finally:
-        os.close(copy)
-
-
-def _is_stalled(copy: int) -> bool:
-    """Whether nothing but an opened window can end a write that waits: tcp_info in linux/tcp.h."""
-    info, size = ctypes.create_string_buffer(28), ctypes.c_uint32(28)
-    if _LIBC.getsockopt(copy, socket.IPPROTO_TCP, socket.TCP_INFO, info, ctypes.byref(size)):
-        return False
-    backoff, (unacked,) = info.raw[4], struct.unpack_from("=I", info.raw, 24)
-    return size.value == 28 and backoff > 0 and unacked == 0
-
-
 def _read(copy: int) -> bytes:
     """Return struct tcp_repair_window of a socket nobody else can use now; may raise OSError."""
     reuse, on, off = ctypes.c_int(), ctypes.c_int(_ON), ctypes.c_int(_OFF_NO_PROBE)
@@ -154,13 +126,13 @@ def _read(copy: int) -> bytes:
     size = ctypes.c_uint32(_WINDOW.size)
     levels = socket.SOL_SOCKET, socket.IPPROTO_TCP
     pointers = [ctypes.byref(each) for each in (reuse, on, off, size, word)]
-    _LIBC.getsockopt(copy, levels[0], socket.SO_REUSEADDR, pointers[0], pointers[4])
-    if _LIBC.setsockopt(copy, levels[1], _REPAIR, pointers[1], 4):
+    LIBC.getsockopt(copy, levels[0], socket.SO_REUSEADDR, pointers[0], pointers[4])
+    if LIBC.setsockopt(copy, levels[1], _REPAIR, pointers[1], 4):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    got = _LIBC.getsockopt(copy, levels[1], _REPAIR_WINDOW, window, pointers[3])
-    left = _LIBC.setsockopt(copy, levels[1], _REPAIR, pointers[2], 4)
+    got = LIBC.getsockopt(copy, levels[1], _REPAIR_WINDOW, window, pointers[3])
+    left = LIBC.setsockopt(copy, levels[1], _REPAIR, pointers[2], 4)
     reuse.value = int(reuse.value != 0)
-    _LIBC.setsockopt(copy, levels[0], socket.SO_REUSEADDR, pointers[0], 4)
+    LIBC.setsockopt(copy, levels[0], socket.SO_REUSEADDR, pointers[0], 4)
     if got or left:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return window.raw

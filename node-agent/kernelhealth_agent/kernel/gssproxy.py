@@ -9,10 +9,12 @@ configuration has ``kernel_nfsd = yes``. No kernel release has a fix.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.kernel.namespaces import Namespace, Remembered
+from kernelhealth_agent.kernel.namespaces import Inventory, Namespace, Remembered
+from kernelhealth_agent.kernel.rpc_xprt import Transport
 
 USED = 1
 _STATES = {-1, 0, USED}
@@ -23,7 +25,10 @@ _SERVICE = "service/"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A line that makes gssproxy write the 1; *container* is that of process *pid*."""
+    """A line that makes gssproxy write the 1; *container* is that of process *pid*.
+
+    *of_host*: the file is in the host's own folder, which a container was given.
+    """
 
     space: Namespace
     mntns: str
@@ -32,6 +37,7 @@ class Setting:
     container: str | None
     file: str
     line: int
+    of_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,9 @@ class Sample:
     """What one look saw of gssproxy.
 
     *loaded*: the kernel has auth_rpcgss. *used*: the reachable namespaces other than the host's
-    where the kernel is a client of gssproxy. *settings*: one for each file of a container that
-    makes it so, *own* the same of the host, where it harms nobody. *pins*: by name where the kernel
+    where the kernel is a client of gssproxy, *shared* the inode numbers of those whose processes
+    read the host's own configuration. *settings*: one for each file of a container that makes it
+    so, *own* the same of the host, where it harms nobody. *pins*: by name where the kernel
     names the namespace, and *unnamed* more by arithmetic where it does not; both are None where
     there is no debugfs to tell. *blind*: what was not looked at, a sentence each. *memory*: what
     the next look need not read again.
@@ -88,6 +95,7 @@ class Sample:
     unnamed: int | None
     blind: tuple[str, ...]
     memory: Memory = field(default_factory=Memory)
+    shared: frozenset[int] = frozenset()
 
 
 def state(content: bytes, path: str) -> int:
@@ -124,3 +132,16 @@ def kernel_nfsd(content: bytes) -> int | None:
                 on = value.strip().lower() in _TRUE
                 decided.setdefault(service, number if on else 0)
     return min((number for number in decided.values() if number), default=None)
+
+
+def pins(transports: Iterable[Transport], inventory: Inventory) -> tuple[Pin, ...]:
+    """Return the namespaces that transports name and nothing reaches."""
+    reached = {inventory.host.inode, *inventory.namespaces}
+    inodes = {t.netns for t in transports if t.netns is not None} - reached
+    return tuple(Pin(inode, inventory.memory.get(inode)) for inode in sorted(inodes))
+
+
+def unnamed(transports: Iterable[Transport], holders: int) -> int:
+    """Return how many transports more there are than namespaces that can explain them."""
+    anonymous = sum(transport.netns is None for transport in transports)
+    return max(0, anonymous - holders) if anonymous else 0

@@ -15,7 +15,7 @@ from kernelhealth_agent import errors
 HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 ERROR, DONE = 2, 3
-REQUEST, ACKNOWLEDGE, DUMP = 1, 4, 0x300
+REQUEST, ACKNOWLEDGE, DUMP, CREATE = 1, 4, 0x300, 0x400
 INTERRUPTED = 0x10
 _TYPE_MASK = 0x3FFF  # Without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
 

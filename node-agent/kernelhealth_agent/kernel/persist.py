@@ -39,6 +39,17 @@ class Rules:
     peer_empty: float = 2 * LONGEST_PROBE
     again: float = 1800.0
 
+    def or_sooner(self, other: Rules) -> Rules:
+        """Return rules by which a connection is worth a word as soon as by either."""
+        return Rules(
+            stalled=min(self.stalled, other.stalled),
+            backoff=min(self.backoff, other.backoff),
+            probes=max(self.probes, other.probes),
+            received=min(self.received, other.received),
+            peer_empty=min(self.peer_empty, other.peer_empty),
+            again=min(self.again, other.again),
+        )
+
 
 RULES = Rules()
 

@@ -21,7 +21,8 @@ class PodNetworks:
     claimed that rests on it. *used* are the addresses on interfaces with the inode number of their
     namespace; None where they were not asked for, or not all could be had. *dangling* are files in
     place of namespaces, *lost* network functions whose interface is out of reach. *blind* says
-    what could not be looked at, a sentence each.
+    what could not be looked at, a sentence each; *doubts* are those of them that might speak for
+    a pod.
     """
 
     inventory: Inventory
@@ -34,6 +35,7 @@ class PodNetworks:
     dangling: tuple[str, ...] = ()
     lost: tuple[LostFunction, ...] = ()
     blind: tuple[str, ...] = field(default=())
+    doubts: tuple[str, ...] = ()
 
     def lives(self, sandbox: str) -> bool:
         """Whether a sandbox lives; where that is not known, it does."""

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kernelhealth_agent import errors
 from kernelhealth_agent.kernel import netlink, nftables
 from kernelhealth_agent.kernel.netlink import Request
 
@@ -19,6 +20,8 @@ PROTOCOL = 12
 _SUBSYSTEM = 10
 _BEGIN, _END = 16, 17
 _NEWTABLE, _GETTABLE, _DELRULE = (_SUBSYSTEM << 8 | kind for kind in (0, 1, 8))
+_NEWGEN, _GETGEN = (_SUBSYSTEM << 8 | kind for kind in (15, 16))
+_GENERATION = 1  # NFTA_GEN_ID, and NFNL_BATCH_GENID.
 _HEADER = struct.Struct("=BBH")
 _TABLE, _CHAIN, _HANDLE, _EXPRESSIONS = 1, 2, 3, 4
 _NAME, _DATA = 1, 2
@@ -88,14 +91,31 @@ def _meaning(expressions: memoryview, path: str) -> tuple[bool, bool]:
     return is_filter, any(verdict != _DROP for verdict in verdicts)
 
 
-def deletion(bodies: tuple[bytes, ...]) -> tuple[bytes, int]:
+def generation_request() -> Request:
+    """Ask for the number of the rules' generation, which each change of them increases."""
+    return Request("nft-generation", PROTOCOL, _GETGEN, _HEADER.pack(0, 0, 0), dump=False)
+
+
+def generation(stream: bytes, path: str) -> bytes:
+    """Decode an answer to ``generation_request``: the number, as a batch has it."""
+    for kind, body in netlink.messages(stream, path):
+        if kind == _NEWGEN and len(body) >= _HEADER.size:
+            found = netlink.attributes(body[_HEADER.size :], path).get(_GENERATION)
+            if found is not None:
+                return bytes(found)
+    raise errors.UnreadableError(path, "it has no generation")
+
+
+def deletion(bodies: tuple[bytes, ...], made_for: bytes) -> tuple[bytes, int]:
     """Return one batch that deletes all or none, and the sequence number that ends its answers.
 
-    Each part is acknowledged; parts are numbered from 1 on.
+    Each part is acknowledged; parts are numbered from 1 on. The kernel refuses it (ERESTART) where
+    the rules are of another generation than it was *made_for*.
     """
     asked = netlink.REQUEST | netlink.ACKNOWLEDGE
     ends = bytes(2) + _SUBSYSTEM.to_bytes(2, "big")
-    parts = [_message(_BEGIN, ends, 1, netlink.REQUEST)]
+    begin = ends + netlink.attribute(_GENERATION, made_for)
+    parts = [_message(_BEGIN, begin, 1, netlink.REQUEST)]
     parts += [_message(_DELRULE, body, 2 + at, asked) for at, body in enumerate(bodies)]
     last = 1 + len(bodies)
     return b"".join([*parts, _message(_END, ends, last + 1, netlink.REQUEST)]), last

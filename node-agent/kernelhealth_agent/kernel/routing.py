@@ -15,6 +15,7 @@ _NEWROUTE, _GETROUTE, _NEWRULE, _GETRULE = 24, 26, 32, 34
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 15, 18
 _FRA_DST, _FRA_SRC, _FRA_PRIORITY, _FRA_TABLE = 1, 2, 6, 15
 _UNICAST = 1
+_INVERT = 2
 # struct rtmsg and struct fib_rule_hdr agree in what is needed: family, lengths of destination and
 # source, type of service, table, three more bytes (the last is the type), flags.
 _HEADER = struct.Struct("=BBBBBxxBI")
@@ -31,7 +32,10 @@ class HostRoute:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A policy rule; *source* and *destination* are single addresses, or None for all else."""
+    """A policy rule; *source* and *destination* are single addresses, or None for all else.
+
+    A rule for all packets but those (``not``) is for none of them.
+    """
 
     priority: int
     table: int
@@ -81,14 +85,14 @@ def rules(stream: bytes, path: str) -> tuple[Rule, ...]:
     for kind, body in netlink.messages(stream, path):
         if kind != _NEWRULE:
             continue
-        family, to, source, _, table, *_ = _header(body, path)
+        family, to, source, _, table, _, flags = _header(body, path)
         values = netlink.attributes(body[_HEADER.size :], path)
         found.append(
             Rule(
                 priority=netlink.number(values.get(_FRA_PRIORITY), path) or 0,
                 table=netlink.number(values.get(_FRA_TABLE), path) or table,
-                source=_single(values.get(_FRA_SRC), family, source),
-                destination=_single(values.get(_FRA_DST), family, to),
+                source=None if flags & _INVERT else _single(values.get(_FRA_SRC), family, source),
+                destination=None if flags & _INVERT else _single(values.get(_FRA_DST), family, to),
             )
         )
     return tuple(found)

@@ -81,9 +81,9 @@ def path(sysctl: str) -> str:
     return f"proc/sys/{sysctl.replace('.', '/')}"
 
 
-def memory(meminfo: bytes, where: str) -> int:
+def memory(meminfo: bytes, file: str) -> int:
     """Return the bytes of memory in /proc/meminfo; ``UnreadableError`` without that line."""
     match = _TOTAL.search(meminfo)
     if match is None:
-        raise errors.UnreadableError(where, "it has no line MemTotal")
+        raise errors.UnreadableError(file, "it has no line MemTotal")
     return int(match[1]) << 10

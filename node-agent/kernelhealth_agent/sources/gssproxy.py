@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from kernelhealth_agent import errors, rpc_transports
 from kernelhealth_agent.hosts import Folder, Host
 from kernelhealth_agent.kernel import cgroups, gssproxy, naming
-from kernelhealth_agent.kernel.gssproxy import Memory, Pin, Sample, Seen, Setting
-from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
-from kernelhealth_agent.kernel.rpc_xprt import Transport
+from kernelhealth_agent.kernel.gssproxy import Memory, Sample, Seen, Setting
+from kernelhealth_agent.kernel.namespaces import Namespace
 from kernelhealth_agent.source import Occasion, Source
 
 _STATE = "net/rpc/use-gss-proxy"
@@ -34,20 +33,32 @@ def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
     states = {inode: seen.state for inode, seen in memory.spaces.items() if memory.loaded}
     # A namespace whose state nobody can read may account for a transport as well.
     holders = sum(state is None or state == gssproxy.USED for state in (own, *states.values()))
+    used = tuple(spaces[inode] for inode in spaces if states.get(inode) == gssproxy.USED)
+    readers = used if own_line is not None else ()
     return Sample(
         loaded=memory.loaded,
-        used=tuple(spaces[inode] for inode in spaces if states.get(inode) == gssproxy.USED),
+        used=used,
         settings=tuple(
             dataclasses.replace(found, space=spaces[inode])
             for inode, seen in memory.spaces.items()
             for found in seen.settings
         ),
         own=None if own_line is None else f"/{_FOLDER}/{own_line[0]}:{own_line[1]}",
-        pins=None if transports is None else _pins(transports, inventory),
-        unnamed=None if transports is None else _unnamed(transports, holders),
+        pins=None if transports is None else gssproxy.pins(transports, inventory),
+        unnamed=None if transports is None else gssproxy.unnamed(transports, holders),
         blind=(*blind, *(why for seen in memory.spaces.values() for why in seen.blind)),
         memory=memory,
+        shared=frozenset(each.inode for each in readers if _reads(host, each, host_folder)),
     )
+
+
+def _reads(host: Host, space: Namespace, host_folder: Folder | None) -> bool:
+    """Whether processes of a namespace have the host's own folder in the place of theirs."""
+    for pid in _mount_namespaces(host, space.pids).values():
+        folder = _folder(host, f"proc/{pid}/root", [])
+        if folder is not None and host_folder and folder.identity == host_folder.identity:
+            return True
+    return False
 
 
 def _looked(
@@ -111,7 +122,8 @@ def _seen(
 ) -> Seen:
     """Return what is configured in mount namespaces that were not looked into for another one.
 
-    What turns out to be the host's own folder is none of a container's.
+    What turns out to be the host's own folder counts where a pod was given it; every service of the
+    host with a namespace of its own has it, and hardly any runs gssproxy.
     """
     blind: list[str] = []
     found: list[Setting] = []
@@ -120,9 +132,11 @@ def _seen(
     mounts.update(new)
     for mntns, pid in new.items():
         folder = _folder(host, f"proc/{pid}/root", blind)
-        if folder is not None and folder.identity != identity:
+        of_host = folder is not None and folder.identity == identity
+        if not of_host or space.pod is not None:
             found += [
-                _setting(host, space, (mntns, pid), name, line) for name, line in _lines(folder)
+                dataclasses.replace(_setting(host, space, (mntns, pid), *line), of_host=of_host)
+                for line in _lines(folder)
             ]
     # What is remembered goes into a file: of the namespace its number is enough.
     kept = tuple(dataclasses.replace(each, space=Namespace(space.inode)) for each in found)
@@ -168,18 +182,6 @@ def _setting(host: Host, space: Namespace, where: tuple[str, int], name: str, li
         pod = cgroups.pod(host.read(f"proc/{pid}/cgroup"))
         container = (pod[1] if pod is not None else None) or container
     return Setting(space, mntns, pid, process, container, f"/{_FOLDER}/{name}", line)
-
-
-def _pins(transports: Iterable[Transport], inventory: Inventory) -> tuple[Pin, ...]:
-    reached = {inventory.host.inode, *inventory.namespaces}
-    inodes = {t.netns for t in transports if t.netns is not None} - reached
-    return tuple(Pin(inode, inventory.memory.get(inode)) for inode in sorted(inodes))
-
-
-def _unnamed(transports: Iterable[Transport], holders: int) -> int:
-    """Return how many transports more there are than namespaces that can explain them."""
-    anonymous = sum(transport.netns is None for transport in transports)
-    return max(0, anonymous - holders) if anonymous else 0
 
 
 SOURCE = Source(

@@ -28,21 +28,23 @@ _NAMESPACE_FILES = "run/netns"
 def collect(host: Host, occasion: Occasion[None]) -> PodNetworks:
     """Look at every leftover that there can be; a part that is not there is left out."""
     inventory = occasion.inventory
-    blind: list[str] = []
+    doubts: list[str] = []
+    # Where a function went says nothing about any pod.
+    strays: list[str] = []
     sample = PodNetworks(
         inventory=inventory,
         sandboxes=cni_state.living(host, inventory),
-        attachments=cni_state.attachments(host, blind),
-        leases=cni_state.leases(host, blind),
+        attachments=cni_state.attachments(host, doubts),
+        leases=cni_state.leases(host, doubts),
         rules=routing.rules(_answer(host, routing.rules_request()), "netlink rules"),
         routes=_routes(host, inventory),
         dangling=_dangling(host, inventory),
-        lost=stray_functions.lost(host, inventory, blind),
+        lost=stray_functions.lost(host, inventory, strays),
     )
     used = None
     if address_owners.needs_addresses(sample):
-        used = _used(host, inventory, blind)
-    return replace(sample, used=used, blind=tuple(blind))
+        used = _used(host, inventory, doubts)
+    return replace(sample, used=used, blind=(*doubts, *strays), doubts=tuple(doubts))
 
 
 def _answer(host: Host, request: Request) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.detectors.tcp_persist import TcpPersistParams
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.connections import Connections
 from kernelhealth_agent.hosts.stall_evidence import Evidence
@@ -36,8 +37,9 @@ class _Look:
 
 
 def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
-    """Look by the rules that hold where nobody wants others."""
-    return looked(host, occasion, RULES)
+    """Look by the rules that hold where nobody wants others, or sooner where somebody does."""
+    wanted = occasion.params.rules if isinstance(occasion.params, TcpPersistParams) else RULES
+    return looked(host, occasion, RULES.or_sooner(wanted))
 
 
 def looked(host: Host, occasion: Occasion[Memory], rules: Rules) -> Sample:

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernelhealth_agent.detectors import gssproxy as detector
 from kernelhealth_agent.fixes.disable_kernel_nfsd import FIX
+from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel import gssproxy, gssproxy_switch
+from kernelhealth_agent.kernel.gssproxy import Memory
+from kernelhealth_agent.source import Occasion
+from kernelhealth_agent.sources import gssproxy as source
 from kernelhealth_agent.surgery import End
+from kernelhealth_api.detector import Observation
 
 from .conftest import Machine, observation
 
+Recorded = Callable[..., tuple[RecordedHost, Occasion[Memory]]]
+HOSTS = Path(__file__).parents[2] / "fixtures" / "hosts"
 FOUND = observation("UseGssProxyInContainer", namespace=4026532178)
 FIRST = "etc/gssproxy/24-nfs-server.conf"
 TEXT = "[service/nfs-server]\n  mechs = krb5\n  kernel_nfsd = yes\n  euid = 0\n"
@@ -95,6 +107,26 @@ def test_the_files_are_put_back_as_they_were(machine: Machine) -> None:
 
     assert machine.read(FIRST) == TEXT
     assert machine.read("etc/gssproxy/99-other.conf") == "[service/web]\n  mechs = krb5\n"
+
+
+def test_what_the_detector_names_it_for_is_cured_by_it(tmp_path: Path, recorded: Recorded) -> None:
+    """A pod that was given the host's own folder: from the finding to its end."""
+    root = tmp_path / "host"
+    shutil.copytree(HOSTS / "gssproxy-shared", root, symlinks=True)
+    (root / "proc/1/root").symlink_to(root)
+    named = [found for found in judged(recorded, root) if FIX.name in found.cures]
+
+    (result,) = Machine(root).treat(FIX, *named)
+
+    assert len(named) == 2
+    assert result.end is End.ACHIEVED, result
+    assert "kernel_nfsd = no\n" in (root / FIRST).read_text()
+    assert [FIX.name in found.cures for found in judged(recorded, root)] == [False]
+
+
+def judged(recorded: Recorded, root: Path) -> list[Observation]:
+    sample = source.collect(*recorded(str(root)))
+    return list(detector.judge(sample, detector.GssproxyParams()))
 
 
 LINES = st.lists(

@@ -157,3 +157,18 @@ def test_only_the_file_that_was_written_is_deleted(root: Path, keep: Path) -> No
     DeleteFile("etc/x/a.conf", b"old\n").do(str(root), str(keep))
 
     assert list((root / "etc/x").iterdir()) == []
+
+
+def test_a_new_file_never_replaces_one_that_came_in_between(
+    root: Path, keep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def somebody_else(*_: object) -> None:
+        (root / "etc/x/b.conf").write_bytes(b"theirs\n")
+
+    monkeypatch.setattr("kernelhealth_agent.hosts.deeds.files._check", somebody_else)
+
+    with pytest.raises(FileExistsError):
+        written("etc/x/b.conf", None).do(str(root), str(keep))
+
+    assert (root / "etc/x/b.conf").read_bytes() == b"theirs\n"
+    assert {file.name for file in (root / "etc/x").iterdir()} == {"a.conf", "b.conf"}

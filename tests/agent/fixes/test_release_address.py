@@ -101,6 +101,17 @@ def test_nothing_is_released_where_a_result_cannot_be_read(root: Path) -> None:
     )
 
 
+def test_the_address_itself_is_given_back_last(root: Path) -> None:
+    """Else the next pod could have it already, and its rule and result would be taken for these."""
+    host = RecordedHost(str(root))
+
+    files = [d.file for d in FIX.deeds(host, of_sandbox(root)) if isinstance(d, PutAway)]
+
+    assert len(files) > 1
+    assert ["/networks/" in file for file in files] == sorted("/networks/" in f for f in files)
+    assert "/networks/" in files[-1]
+
+
 def test_what_was_released_is_achieved(root: Path) -> None:
     host, aim = RecordedHost(str(root)), of_sandbox(root)
     assert not FIX.achieved(host, aim)
@@ -143,6 +154,19 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
         PutAway("lease", digest(b"sandbox")).do(str(tmp_path), str(tmp_path))
 
     assert (tmp_path / "secret").exists()
+
+
+def test_a_directory_that_is_an_absolute_link_is_that_of_the_host(tmp_path: Path) -> None:
+    host, keep = tmp_path / "host", tmp_path / "keep"
+    (host / "real/networks").mkdir(parents=True)
+    (host / "real/networks/lease").write_bytes(b"sandbox")
+    (host / "var").symlink_to("/real")
+    keep.mkdir()
+
+    PutAway("var/networks/lease", digest(b"sandbox"), "lock").do(str(host), str(keep))
+
+    assert not (host / "real/networks/lease").exists()
+    assert [kept.read_bytes() for kept in keep.iterdir()] == [b"sandbox"]
 
 
 def test_nothing_is_lost_where_there_is_no_room_to_keep_it(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_the_deeds_name_the_very_socket_and_nothing_host_wide(node: Node) -> Non
     (destroy,) = DESTROY.deeds(host, aim(DESTROY))
 
     title = "192.0.2.1:4711 to 192.0.2.2:80"
-    assert repair == RepairTcpSocket(SOCKET, ((17, 3),), title)
+    assert repair == RepairTcpSocket(SOCKET, COOKIE, ((17, 3),), title)
     assert destroy == DestroyTcpSocket(ENDS, COOKIE, "proc/17/ns/net", SPACE, title)
     assert not repair.host_wide
     assert not destroy.host_wide

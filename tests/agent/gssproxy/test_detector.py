@@ -80,6 +80,59 @@ def test_a_live_container_is_warned_of_before_it_leaks(recorded: Recorded) -> No
     assert used.reason.severity is Severity.WARNING
 
 
+def test_where_the_hosts_own_configuration_is_read_the_cure_is_to_change_it(
+    recorded: Recorded,
+) -> None:
+    observations = observe(*recorded("gssproxy-shared"))
+
+    cures = {found.reason.name: found.cures for found in observations}
+    assert cures == {
+        "UseGssProxyInContainer": ("DisableKernelNfsd", "BlockRpcGssModule", "UnloadRpcGssModule"),
+        "KernelNfsdEnabledInContainer": ("DisableKernelNfsd", "BlockRpcGssModule"),
+    }
+    assert all("/etc/gssproxy/24-nfs-server.conf:7 of the host" in o.message for o in observations)
+
+
+def test_a_configuration_of_the_container_is_not_to_be_cured_on_the_host(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-pinned")
+    shutil.copytree(directory / FOLDER, directory / "etc/gssproxy")
+
+    observations = observe(*recorded(str(directory)))
+
+    assert {o.reason for o in observations} == {detector.USED, detector.CONFIGURED, detector.PINNED}
+    assert not [o for o in observations if "DisableKernelNfsd" in o.cures]
+
+
+def test_once_the_hosts_configuration_is_mended_its_cure_is_named_no_more(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-shared")
+    file = directory / "etc/gssproxy/24-nfs-server.conf"
+    file.write_text(file.read_text().replace("kernel_nfsd = yes", "kernel_nfsd = no"))
+
+    (used,) = observe(*recorded(str(directory)))
+
+    assert used.cures == ("BlockRpcGssModule", "UnloadRpcGssModule")
+
+
+def test_a_service_of_the_host_with_a_namespace_of_its_own_is_no_finding_until_it_is_a_client(
+    recorded: Recorded, copied: Callable[[str], Path]
+) -> None:
+    directory = copied("gssproxy-shared")
+    (directory / "proc/230/cgroup").write_text("0::/system.slice/upower.service\n")
+    state = directory / STATE
+    state.write_text("-1\n")
+    quiet = observe(*recorded(str(directory)))
+
+    state.write_text("1\n")
+    (used,) = observe(*recorded(str(directory)))
+
+    assert quiet == []
+    assert used.cures[0] == "DisableKernelNfsd"
+
+
 def test_pinned_namespaces_are_those_that_nothing_reaches(recorded: Recorded) -> None:
     observations = observe(*recorded("gssproxy-pinned"))
 

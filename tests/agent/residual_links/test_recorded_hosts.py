@@ -14,6 +14,7 @@ from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
 from kernelhealth_agent.kernel.pod_networks import PodNetworks
 from kernelhealth_agent.moments import Moment
+from kernelhealth_agent.reexamination import Premises
 from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import residual_links as source
 from kernelhealth_api.detector import Observation
@@ -120,13 +121,26 @@ def test_no_function_is_called_lost_while_a_namespace_cannot_be_looked_into(
     assert "links@4026532300.hex" in sample.blind[0]
 
 
+def test_where_a_function_went_raises_no_doubt_about_any_pod(stranded: Path) -> None:
+    (stranded / "netlink/links@4026532300.hex").write_text("garbage")
+
+    sample = collected(stranded)
+
+    assert sample.blind
+    assert sample.doubts == ()
+    assert "might speak for a pod" not in Premises(sample.inventory, sample).uncertainty()
+
+
 def test_a_broken_cni_result_is_named_and_the_others_are_read(sick: Path) -> None:
     (sick / "var/lib/cni/results/broken").write_text("{")
 
     sample = collected(sick)
 
     assert len(sample.attachments) == 2
-    assert [text for text in sample.blind if "var/lib/cni/results/broken" in text]
+    (doubt,) = sample.doubts
+    assert "var/lib/cni/results/broken" in doubt
+    assert sample.blind == (doubt,)
+    assert doubt in Premises(sample.inventory, sample).uncertainty()
 
 
 def test_without_a_list_of_sandboxes_no_lease_and_no_link_by_name_is_claimed(sick: Path) -> None:

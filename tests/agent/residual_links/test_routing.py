@@ -71,6 +71,15 @@ def test_rules_read_as_ip_rule_prints_them() -> None:
     ]
 
 
+def test_a_rule_for_all_but_an_address_is_not_of_that_address() -> None:
+    raw = ipaddress.ip_address("10.0.7.9").packed
+    inverted = struct.pack("=8BI", 2, 0, 32, 0, 254, 0, 0, 1, 2)
+
+    found = routing.rules(message(RULE, inverted, (2, raw), (6, struct.pack("=I", 9))), "rules")
+
+    assert found == (Rule(9, 254, None, None),)
+
+
 attributes = st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=20)))
 headers = st.sampled_from([bytes([2, 32, 32, 0, 254, 0, 0, 1, 0, 0, 0, 0]), b"", bytes(12)])
 

@@ -251,3 +251,14 @@ def test_what_somebody_else_overwrote_is_sent_again_at_once() -> None:
 def test_classes_of_numbers_keep_their_order(one: int, other: int) -> None:
     assert size(0) < size(1) < size(2)
     assert (one <= other) <= (size(one) <= size(other))
+
+
+def test_with_a_larger_share_of_a_processor_dear_rounds_follow_sooner() -> None:
+    spent = Purse(at=0.0, share=0.5).spent(3.0, 0.0)
+
+    pace = replace(QUIET, purse=spent, ended=0.0, started=100.0).told(0.0)
+
+    assert spent.open == 4.0
+    assert pace.next == 4.0
+    assert affordable(15.0, 3.0, 0.5) == 15.0
+    assert affordable(15.0, 3.0, 0.1) == 60.0

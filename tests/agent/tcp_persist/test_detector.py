@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,41 @@ def test_without_proof_it_is_a_slow_reader_and_only_noted(name: str, replayed: R
     assert found.reason is detector.SLOW
     assert found.reason.severity is Severity.INFO
     assert found.cures == ()
+
+
+def test_who_asks_for_a_verdict_sooner_has_the_window_read_sooner(
+    replayed: Replayed, recorded: Recorded
+) -> None:
+    name = "tcp_persist-stuck"
+    before = replayed(name)
+    began = before.uptime - 60.0
+    young = {
+        key: replace(one, since=began, asked=None, window=None)
+        for key, one in before.memory.known.items()
+    }
+    host, occasion = recorded(name)
+    occasion = replace(occasion, moment=Moment(NOW.wall, before.uptime), memory=Memory({}, young))
+    eager = detector.TcpPersistParams(stalled_after=timedelta(seconds=30))
+
+    by_default = source.SOURCE.collect(host, occasion)
+    sooner = source.SOURCE.collect(host, replace(occasion, params=eager))
+
+    assert judged(by_default, eager)[0].reason is detector.SLOW
+    assert judged(sooner, eager)[0].reason is detector.STUCK
+    assert judged(sooner) == []
+
+
+def test_who_asks_for_a_verdict_later_loses_nothing_until_then(
+    replayed: Replayed, recorded: Recorded
+) -> None:
+    host, occasion = recorded("tcp_persist-stuck")
+    before = replayed("tcp_persist-stuck")
+    occasion = replace(occasion, moment=Moment(NOW.wall, before.uptime))
+    patient = detector.TcpPersistParams(stalled_after=timedelta(days=30))
+
+    seen = source.SOURCE.collect(host, replace(occasion, params=patient))
+
+    assert seen.persists == source.SOURCE.collect(host, occasion).persists
 
 
 def test_unread_bytes_at_the_peer_are_named(replayed: Replayed) -> None:

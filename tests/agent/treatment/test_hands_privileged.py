@@ -82,3 +82,37 @@ def test_a_deed_that_keeps_nothing_leaves_no_directory(tmp_path: Path) -> None:
 
     assert (tmp_path / "kept").is_dir()
     assert not (tmp_path / "kept" / "id-1").exists()
+
+
+def test_what_is_kept_stays_below_the_hosts_root_whatever_links_there_are(tmp_path: Path) -> None:
+    """On a host where /var is a link with an absolute path, which from here leads elsewhere."""
+    host = tmp_path / "host"
+    (host / "sysroot/var").mkdir(parents=True)
+    (host / "var").symlink_to("/sysroot/var")
+    (host / "proc/1").mkdir(parents=True)
+    (host / "proc/1/root").symlink_to(host)
+
+    LiveHands(str(host), "var/lib/kept").keep("id-1", "note", b"text")
+
+    assert (host / "sysroot/var/lib/kept/id-1/note").read_bytes() == b"text"
+
+
+@pytest.mark.parametrize("place", ["kept/id-1", "kept/id-1/note"])
+def test_a_link_in_the_place_of_what_is_kept_is_not_followed(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / place).symlink_to(tmp_path / "other")
+
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        LiveHands("/", str(tmp_path / "kept")).keep("id-1", "note", b"text")
+
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_what_is_kept_anew_replaces_what_was_kept(tmp_path: Path) -> None:
+    hands = LiveHands("/", str(tmp_path / "kept"))
+    hands.keep("id-1", "note", b"a longer text")
+
+    hands.keep("id-1", "note", b"text")
+
+    assert (tmp_path / "kept/id-1/note").read_bytes() == b"text"

@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 import pytest
 
-from kernelhealth_agent import errors
+from kernelhealth_agent import errors, rebooting
+from kernelhealth_agent.attendance import Attendance
 from kernelhealth_agent.hands import LiveHands, RefusingHands
 from kernelhealth_agent.hosts.deeds import Deed
 from kernelhealth_agent.hosts.deeds.reboots import CleanReboot, ForcedReboot, HookedReboot
+from kernelhealth_agent.surgery import StoppedError
 from kernelhealth_api.v1alpha1.request import (
     HostRequest,
     RebootMethod,
@@ -59,7 +61,8 @@ class Hook:
                 return
             with connection, connection.makefile("rwb") as stream:
                 self.asked.append(stream.readline().decode())
-                stream.write(f"{self.words}\n".encode())
+                if self.words:
+                    stream.write(f"{self.words}\n".encode())
 
 
 @pytest.fixture
@@ -91,6 +94,19 @@ def test_a_restarted_agent_does_not_reboot_again(clinic: Clinic, hook: Hook) -> 
     said = clinic.until(lambda said: said.id == "r-1")
     assert said.state is RequestState.RUNNING
     assert "the node still runs the same boot" in said.message
+    assert len(hook.asked) == 1
+
+
+def test_an_agent_that_waited_for_another_repeats_what_that_one_has_begun(
+    clinic: Clinic, hook: Hook
+) -> None:
+    """As during a rolling update: it asked what is on record before the other had begun."""
+    practice = clinic.ward.practice(hook=hook.path)
+    first = Attendance(reboot("r-1"), (), practice).conduct(lambda _: None, lambda: True)
+
+    second = Attendance(reboot("r-1"), (), practice).conduct(lambda _: None, lambda: True)
+
+    assert (first.state, second.state) == (RequestState.RUNNING, RequestState.RUNNING)
     assert len(hook.asked) == 1
 
 
@@ -145,6 +161,52 @@ def test_a_hook_that_says_no_has_not_rebooted_and_may_be_asked_anew(
     assert refused.state is RequestState.FAILED
     assert "answered 'no: somebody is logged in'" in refused.message
     assert clinic.until(lambda said: said.id == "r-2").state is RequestState.RUNNING
+
+
+def test_a_hook_that_was_asked_and_does_not_answer_may_be_rebooting(
+    clinic: Clinic, hook: Hook
+) -> None:
+    """Whoever reboots may be ended before it has answered: it is not asked a second time."""
+    hook.words = ""
+    clinic.open(hook=hook.path)
+    clinic.asks(reboot("r-1"))
+    first = clinic.until(lambda said: said.id == "r-1")
+
+    clinic.asks(reboot("r-2"))
+    second = clinic.answer("r-2")
+
+    assert first.state is RequestState.RUNNING
+    assert "there was no answer" in first.message
+    assert second.state is RequestState.REFUSED
+    assert len(hook.asked) == 1
+
+
+def test_a_reboot_that_was_withdrawn_right_before_may_be_asked_for_anew(
+    clinic: Clinic, hook: Hook
+) -> None:
+    practice = clinic.ward.practice(hook=hook.path)
+
+    def withdrawn(_: str) -> None:
+        raise StoppedError("it was stopped")
+
+    state, message = rebooting.ask(reboot("r-1"), practice, withdrawn)
+
+    assert (state, message) == (RequestState.FAILED, "it was stopped")
+    assert rebooting.objection(reboot("r-2"), practice) == ""
+    assert hook.asked == []
+
+
+def test_a_hook_below_an_absolute_link_of_the_host_is_found_on_the_host(
+    tmp_path: Path, hook: Hook
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "hook.sock").rename(tmp_path / "run/hook.sock")
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/run").symlink_to("/run")
+
+    HookedReboot("/var/run/hook.sock", BOOT, "r-1").do(str(tmp_path), str(tmp_path))
+
+    assert hook.asked == [f"reboot {BOOT} r-1\n"]
 
 
 def test_a_hook_that_is_not_there_is_said(clinic: Clinic, tmp_path: Path) -> None:

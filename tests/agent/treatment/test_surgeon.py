@@ -6,8 +6,12 @@ from typing import Any, Protocol
 
 import pytest
 
+from kernelhealth_agent import moments
+from kernelhealth_agent.entries import Beginning, Line
+from kernelhealth_agent.fix import Aim
 from kernelhealth_agent.hands import DryHands, LiveHands, RefusingHands
 from kernelhealth_agent.journal import Journal
+from kernelhealth_agent.surgeon import Surgeon
 from kernelhealth_api.cures import Stage
 from kernelhealth_api.v1alpha1.request import (
     Fixing,
@@ -202,17 +206,128 @@ def test_a_request_that_makes_no_sense_is_refused(
     assert words in said.message
 
 
-@pytest.mark.parametrize("wire", [{}, {"id": "../../etc/x"}, {"id": 7}, {"id": "A"}, {"id": ""}])
-def test_a_request_without_a_proper_id_leaves_no_trace(
-    clinic: Clinic, wire: dict[str, Any]
+@pytest.mark.parametrize(
+    ("wire", "shown"),
+    [
+        ({}, "?"),
+        ({"id": "../../etc/x"}, "../../etc/x"),
+        ({"id": 7}, "?"),
+        ({"id": "A"}, "A"),
+        ({"id": ""}, "?"),
+        ({"id": "a" * 300}, "a" * 252 + "…"),
+        (["id-1"], "?"),
+    ],
+)
+def test_a_request_without_a_proper_id_is_refused_and_leaves_no_file(
+    clinic: Clinic, wire: Any, shown: str
 ) -> None:
     clinic.open()
-    clinic.asks(wire)
-    clinic.asks(request("next", boot_id="earlier"))
 
+    clinic.asks(wire)
+
+    said = clinic.answer(shown)
+    assert said.state is RequestState.REFUSED
+    assert "pec.request" in said.message
+    assert "cannot be understood" in said.message
+    assert said.finished_at is not None
+    assert not (clinic.ward.directory / "requests").exists()
+
+
+def test_each_nameless_request_is_answered_once(clinic: Clinic) -> None:
+    clinic.open()
+
+    for wire in ({"id": 7}, {"id": 7}, {"id": 7, "more": 1}):
+        clinic.asks(wire)
+        clinic.answer("?")
+    clinic.asks([])  # type: ignore[arg-type]
+    clinic.until(lambda said: "no mapping" in said.message)
+    clinic.asks(request("next", boot_id="earlier"))
     clinic.answer("next")
 
-    assert {said.id for said in clinic.said} == {"next"}
+    assert [said.id for said in clinic.said] == ["?", "?", "next"]
+
+
+NONSENSE = {"id": ID, "action": {"reclaim": {"fix": "rm -rf /", "reasons": ["X"]}}}
+
+
+def test_what_makes_no_sense_is_on_record_and_stays_refused(clinic: Clinic) -> None:
+    clinic.open()
+    clinic.finds(*seen("a"))
+    clinic.asks(NONSENSE)
+    first = clinic.answer(ID)
+
+    clinic.said.clear()
+    clinic.open()
+    clinic.finds(*seen("a"))
+    clinic.asks(request())
+
+    assert clinic.answer(ID) == first
+    assert clinic.ward.lines("a") == []
+    entry = Journal(clinic.ward.directory / "requests").entry(ID)
+    assert entry is not None
+    assert entry.ended == first
+
+
+def test_nonsense_under_the_id_of_what_was_done_does_not_change_its_answer(clinic: Clinic) -> None:
+    clinic.open()
+    clinic.finds(*seen("a"))
+    clinic.asks(request())
+    first = clinic.answer(ID)
+
+    clinic.asks(NONSENSE)
+    clinic.until(lambda said: said is not first and said == first)
+
+    assert clinic.said[-1] == first
+    assert clinic.ward.lines("a") == ["1", "2"]
+
+
+def interrupted(clinic: Clinic, *done: str) -> None:
+    """Leave what an agent leaves that is killed after the deeds to some of two aims."""
+    aims = tuple(Aim(key, key, observation(key)) for key in ("a", "b"))
+    journal = Journal(clinic.ward.directory / "requests")
+    journal.begin(Beginning(request=request(), at=moments.now(), aims=aims))
+    journal.note(ID, Line(doing="scratch b 1"))
+    for key in done:
+        (clinic.ward.directory / f"done-{key}").write_text("1\n2\n")
+
+
+def test_whether_an_interrupted_request_was_achieved_is_given_up_in_time(clinic: Clinic) -> None:
+    fix, hung = clinic.ward.fix(), threading.Event()
+
+    def hang(*_: object) -> bool:
+        return hung.wait(60)
+
+    interrupted(clinic, "a", "b")
+    hanging = type(fix)(CURE, fix.stage, fix.aims, fix.objection, fix.deeds, hang)
+    clinic.open(fixes={CURE: hanging}, deadline=0.2)
+    try:
+        said = clinic.answer(ID)
+        clinic.asks(request("next", boot_id="earlier"))
+        after = clinic.answer("next")
+    finally:
+        hung.set()
+
+    assert said.state is RequestState.FAILED
+    assert "did not answer within 0.2 s" in said.message
+    assert after.state is RequestState.REFUSED
+    assert clinic.ward.practice().recorded(request()) == said
+
+
+def test_what_an_interrupted_request_achieved_is_told_after_the_next_reboot(
+    clinic: Clinic,
+) -> None:
+    fix = clinic.ward.fix()
+    lasting = type(fix)(CURE, fix.stage, fix.aims, fix.objection, fix.deeds, fix.achieved,
+                        survives=True)  # fmt: skip
+    host = clinic.ward.directory / "host"
+    interrupted(clinic, "a")
+    clinic.open(LiveHands("/", str(host / "kept")), fixes={CURE: lasting}, kept="kept")
+    clinic.answer(ID)
+    clinic.close()
+
+    later = clinic.ward.practice(fixes={CURE: lasting}, kept="kept", boot_id="later").survivors()
+
+    assert later == (f"{CURE} of a survived the reboot: request={ID}",)
 
 
 def test_what_must_not_be_done_now_is_left_alone_and_named(clinic: Clinic) -> None:
@@ -379,6 +494,47 @@ def test_two_programs_never_treat_one_host_at_once(clinic: Clinic) -> None:
 
     assert clinic.answer(ID).state is RequestState.SUCCEEDED
     assert "nother process on this host" in waiting.message
+
+
+def test_a_second_agent_waits_for_what_the_first_is_still_at(clinic: Clinic) -> None:
+    begun, going_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        going_on.wait()
+
+    clinic.ward.hang = hang
+    clinic.open()
+    clinic.finds(*seen("a"))
+    clinic.asks(request())
+    assert begun.wait(60)
+    heard: list[RequestStatus] = []
+    changed = threading.Condition()
+
+    def hear(answer: RequestStatus) -> None:
+        with changed:
+            heard.append(answer)
+            changed.notify_all()
+
+    second = Surgeon(clinic.ward.practice(), hear)
+    second.start(lambda: None)
+    try:
+        second.adopt({"request": request().model_dump(mode="json", by_alias=True)})
+        with changed:
+            assert changed.wait_for(lambda: heard, 60)
+        going_on.set()
+        first = clinic.answer(ID)
+        with changed:
+            assert changed.wait_for(lambda: heard[-1].state.final, 60)
+    finally:
+        going_on.set()
+        second.close(60)
+
+    assert {said.state for said in heard[:-1]} == {RequestState.ACCEPTED}
+    assert "another process on this host" in heard[0].message.lower()
+    assert heard[-1] == first
+    assert first.state is RequestState.SUCCEEDED
+    assert clinic.ward.lines("a") == ["1", "2"]
 
 
 def test_hands_that_refuse_leave_alone_what_is_the_whole_hosts(clinic: Clinic) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent import errors
 
@@ -22,7 +23,7 @@ class Rebind:
     bus: str
     device: str
     driver: str
-    host_wide: bool = True
+    host_wide: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import quote
 
 from kernelhealth_agent import errors
@@ -35,7 +36,7 @@ class WriteFile:
     content: bytes = field(repr=False)
     before: bytes | None = field(repr=False)
     what: str
-    host_wide: bool = True
+    host_wide: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ class WriteFile:
             _check(self.path, _content(place, name), self.before)
             if self.before is not None:
                 _keep(self.before, _kept(keep, self.path))
-            _write(place, name, self.content)
+            _write(place, name, self.content, is_new=self.before is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class PutBack:
 
     path: str
     now: bytes = field(repr=False)
-    host_wide: bool = True
+    host_wide: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -88,7 +89,7 @@ class DeleteFile:
 
     path: str
     content: bytes = field(repr=False)
-    host_wide: bool = True
+    host_wide: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -159,8 +160,11 @@ def _keep(content: bytes, path: str) -> None:
         os.fsync(file.fileno())
 
 
-def _write(place: int, name: str, content: bytes) -> None:
-    """Write a file anew, with the owner, mode and attributes of the one that was there."""
+def _write(place: int, name: str, content: bytes, *, is_new: bool = False) -> None:
+    """Write a file anew, with the owner, mode and attributes of the one that was there.
+
+    ``FileExistsError`` where a file that *is_new* is there by now.
+    """
     new = f".{name}.kernelhealth-new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new, dir_fd=place)
@@ -170,7 +174,13 @@ def _write(place: int, name: str, content: bytes) -> None:
             _resemble(file.fileno(), place, name)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
+    if is_new:
+        try:
+            os.link(new, name, src_dir_fd=place, dst_dir_fd=place)
+        finally:
+            os.unlink(new, dir_fd=place)
+    else:
+        os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
     os.fsync(place)
 
 

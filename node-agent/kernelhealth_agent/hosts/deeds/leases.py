@@ -8,9 +8,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import quote
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.hosts import confined
 
 _LARGEST = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -30,7 +32,7 @@ class PutAway:
     file: str
     digest: str
     lock: str | None = None
-    host_wide: bool = False
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -42,9 +44,9 @@ class PutAway:
 
         ``BlockingIOError`` while a plugin is at work, ``UnreadableError`` for another content.
         """
-        directory, _, name = f"{root.rstrip('/')}/{self.file}".rpartition("/")
+        directory, _, name = self.file.rpartition("/")
         try:
-            place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            place = _directory(root, directory)
         except FileNotFoundError:
             return
         try:
@@ -87,6 +89,16 @@ class PutAway:
             why = "it was written anew since it was judged, and was left alone"
             raise errors.UnreadableError(self.file, why)
         return content
+
+
+def _directory(root: str, path: str) -> int:
+    """Return a descriptor on a directory of the host, whose links lead elsewhere from here."""
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with confined.opened(top, path) as found:
+            return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(top)
 
 
 def digest(content: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import sockets
@@ -25,7 +26,7 @@ class DeleteLink:
     index: int
     name_of_link: str
     mac: str
-    host_wide: bool = False
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.kernel import module_table
@@ -34,7 +35,7 @@ class UnloadModule:
     """One module goes, if nothing uses it; nobody waits for it to become unused."""
 
     module: str
-    host_wide: bool = True
+    host_wide: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

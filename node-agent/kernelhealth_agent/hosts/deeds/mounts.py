@@ -12,10 +12,11 @@ import errno
 import os
 import select
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.kernel import naming
@@ -25,7 +26,8 @@ _PROGRAM = (
     " from kernelhealth_agent.hosts.deeds.mounts import main; main(sys.argv[2:])"
 )
 _DEPTH = 4
-_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
+_SO_NETNS_COOKIE = 71
 _MNT_DETACH = 2
 _SPACE, _ROOT = 3, 4
 _OTHER, _ERRNO = 3, 100
@@ -39,14 +41,16 @@ class UnmountNamespaceFile:
     """One mount of the network namespace with inode number *inode* goes.
 
     *path* is where the process *pid* sees it, whose mount namespace has the inode number *space*.
-    It is detached (umount2(2), MNT_DETACH): whoever has the file open keeps it.
+    Inode numbers are given away again at once: with a *cookie* it has to be that very namespace. It
+    is detached (umount2(2), MNT_DETACH): whoever has the file open keeps it.
     """
 
     inode: int
     path: str
     pid: int
     space: int
-    host_wide: bool = False
+    cookie: int | None = None
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -72,7 +76,9 @@ class UnmountNamespaceFile:
                 raise errors.AbsentError(f"proc/{self.pid}/ns/mnt", why)
             top = os.open(f"{process}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                code = _ended(_spawned(space, top, (self.path, str(self.inode))))
+                code = _ended(
+                    _spawned(space, top, (self.path, str(self.inode), str(self.cookie or 0)))
+                )
             finally:
                 os.close(top)
         finally:
@@ -130,12 +136,13 @@ def _ended(pid: int) -> int:
 def main(arguments: Sequence[str]) -> NoReturn:
     """Be the child: go into the mount namespace, look, unmount, and exit with a code."""
     try:
-        sys.exit(_unmounted(arguments[0], int(arguments[1])))
+        path, inode, cookie = arguments
+        sys.exit(_unmounted(path, int(inode), int(cookie)))
     except OSError as error:
         sys.exit(_ERRNO + (error.errno or errno.EIO))
 
 
-def _unmounted(path: str, inode: int) -> int:
+def _unmounted(path: str, inode: int, cookie: int) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     nsfs = os.stat("/proc/self/ns/net").st_dev
     # Opened here, for the container may have no /proc: the mount is named by its descriptor.
@@ -151,8 +158,24 @@ def _unmounted(path: str, inode: int) -> int:
     if (found.st_dev, found.st_ino) != (nsfs, inode):
         return _OTHER
     os.fchdir(descriptors)
+    if cookie and _cookie(libc, str(place)) not in {None, cookie}:
+        return _OTHER
     _check(libc.umount2(str(place).encode(), _MNT_DETACH))
     return 0
+
+
+def _cookie(libc: ctypes.CDLL, file: str) -> int | None:
+    """Return the cookie of a network namespace, by going there; None before Linux 5.14."""
+    opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    _check(libc.setns(opened, _CLONE_NEWNET))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inside:
+        try:
+            raw = inside.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+        except OSError as error:
+            if error.errno != errno.ENOPROTOOPT:
+                raise
+            return None
+    return int.from_bytes(raw, sys.byteorder)
 
 
 def _check(result: int) -> None:

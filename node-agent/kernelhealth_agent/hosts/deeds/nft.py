@@ -7,10 +7,11 @@ import os
 import struct
 from dataclasses import dataclass, field
 
+from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import sockets
 from kernelhealth_agent.hosts.deeds import spaces
 from kernelhealth_agent.hosts.deeds.spaces import Space
-from kernelhealth_agent.kernel import netlink, reverse_paths
+from kernelhealth_agent.kernel import netlink, nftables, reverse_paths
 
 _ANSWER = struct.Struct("=i")
 
@@ -35,18 +36,39 @@ class DeleteFilters:
         return f"the filter '{what} is deleted in {self.space.title}"
 
     def do(self, root: str, keep: str) -> None:
-        """Delete them; their names are left in *keep*. ``OSError`` where the kernel refuses."""
+        """Delete them; their names are left in *keep*.
+
+        ``UnreadableError`` where one is gone or another one by now, ``OSError`` where the kernel
+        refuses: somebody changed the packet filter at that very moment, for one.
+        """
         with open(f"{keep}/nft-rules", "a", encoding="utf-8") as file:
             file.writelines(f"{self.space.title}: {text}\n" for text in self.texts)
-        batch, last = reverse_paths.deletion(self.bodies)
         with (
             spaces.entered(root, self.space) as path,
             sockets.opened(reverse_paths.PROTOCOL, path) as asked,
         ):
+            batch, last = self._batch(path)
             asked.send(batch)
             answered = 0
             while answered < last:
                 answered = max(answered, _answered(asked.recv(1 << 16)))
+
+    def _batch(self, path: str) -> tuple[bytes, int]:
+        """Return the order, which is void once anybody changes the rules, and its last number.
+
+        A table that is made anew gives the same handles to other rules.
+        """
+        generations, every = reverse_paths.generation_request(), nftables.request()
+        generation = reverse_paths.generation(
+            sockets.dump(generations, path), f"netlink {generations.name}"
+        )
+        name = f"netlink {every.name}"
+        found = reverse_paths.lookups(sockets.dump(every, path), name)
+        there = {(one.text, one.body) for one in found if one.is_filter and not one.spares}
+        for text, body in zip(self.texts, self.bodies, strict=True):
+            if (text, body) not in there:
+                raise errors.UnreadableError(name, f"'{text}' is no such filter any more")
+        return reverse_paths.deletion(self.bodies, generation)
 
 
 def _answered(part: bytes) -> int:

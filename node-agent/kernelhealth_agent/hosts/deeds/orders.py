@@ -11,14 +11,16 @@ from kernelhealth_agent.kernel import netlink
 _CODE = struct.Struct("=i")
 
 
-def order(protocol: int, kind: int, body: bytes, namespace: str | None = None) -> None:
+def order(
+    protocol: int, kind: int, body: bytes, namespace: str | None = None, more: int = 0
+) -> None:
     """Send one message of a netlink family and wait for its acknowledgement.
 
     *namespace* is the full path of the namespace file inside which it is sent; None is the calling
-    thread's own. ``OSError`` with the kernel's number where it refuses, ``TimeoutError`` where it
-    does not answer within five seconds.
+    thread's own; *more* are flags. ``OSError`` with the kernel's number where it refuses,
+    ``TimeoutError`` where it does not answer within five seconds.
     """
-    flags = netlink.REQUEST | netlink.ACKNOWLEDGE
+    flags = netlink.REQUEST | netlink.ACKNOWLEDGE | more
     message = netlink.HEADER.pack(netlink.HEADER.size + len(body), kind, flags, 1, 0) + body
     with sockets.opened(protocol, namespace) as asked:
         asked.send(message)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent.hosts import sockets
-from kernelhealth_agent.hosts.deeds.orders import order
-from kernelhealth_agent.kernel import netlink, routing
+from kernelhealth_agent.hosts.deeds import removal
+from kernelhealth_agent.kernel import netlink, routing, rule_orders
 from kernelhealth_agent.kernel.routing import Rule
-
-_ROUTE, _NEWRULE, _DELRULE = 0, 32, 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class DeletePodRule:
     """
 
     rule: Rule
-    host_wide: bool = False
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -30,20 +29,22 @@ class DeletePodRule:
         return f"policy rule {self.rule} is deleted"
 
     def do(self, root: str, keep: str) -> None:
-        """Delete them; that there are none any more is fine. A copy is left in *keep*."""
+        """Delete them; that there are none any more is fine. A copy is left in *keep*.
+
+        ``UnreadableError`` where the kernel would take another rule for one of them.
+        """
         del root
         for number, body in enumerate(self._bodies()):
             copy = f"{keep}/rule-{self.rule.priority}-{number}-{body.hex()[:24]}.hex"
             with open(copy, "w", encoding="ascii") as to:
                 to.write(f"{self.rule}\n{body.hex()}\n")
-            order(_ROUTE, _DELRULE, body)
+            removal.remove(body, routing.rules_request())
 
     def _bodies(self) -> Iterator[bytes]:
+        """Yield what the kernel says of each, in its own order, so that narrower ones go first."""
         path = "netlink rules"
-        for kind, body in netlink.messages(sockets.dump(routing.rules_request(), None), path):
-            if kind != _NEWRULE:
-                continue
+        for body in rule_orders.bodies(sockets.dump(routing.rules_request(), None), path):
             size = netlink.HEADER.size + len(body)
-            alone = netlink.HEADER.pack(size, _NEWRULE, 0, 0, 0) + bytes(body)
+            alone = netlink.HEADER.pack(size, rule_orders.ADD, 0, 0, 0) + body
             if routing.rules(alone, path) == (self.rule,):
-                yield bytes(body)
+                yield body

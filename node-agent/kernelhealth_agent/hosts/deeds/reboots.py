@@ -7,8 +7,10 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.hosts import confined
 from kernelhealth_agent.hosts.deeds import Deed
 from kernelhealth_api.v1alpha1.request import RebootMethod
 
@@ -24,12 +26,16 @@ _HOOK_SECONDS = 30.0
 _LONGEST_ANSWER = 512
 
 
+class UnansweredError(Exception):
+    """A reboot was asked for, and nobody said whether it comes."""
+
+
 @dataclass(frozen=True, slots=True)
 class CleanReboot:
     """systemd stops all services, unmounts all file systems, and reboots."""
 
-    name: str = "a clean reboot by systemd"
-    host_wide: bool = True
+    name: ClassVar[str] = "a clean reboot by systemd"
+    host_wide: ClassVar[bool] = True
 
     def do(self, root: str, keep: str) -> None:  # noqa: ARG002 - It replaces nothing.
         """Tell process 1 to reboot; ``HostError`` where it would not understand."""
@@ -47,8 +53,8 @@ class CleanReboot:
 class ForcedReboot:
     """The kernel reboots at once; what is in memory is written to the disks if that works."""
 
-    name: str = "a forced reboot by the kernel"
-    host_wide: bool = True
+    name: ClassVar[str] = "a forced reboot by the kernel"
+    host_wide: ClassVar[bool] = True
 
     def do(self, root: str, keep: str) -> None:  # noqa: ARG002 - It replaces nothing.
         """Sync for a while and reboot, reboot(2); ``OSError`` where the kernel refuses."""
@@ -74,7 +80,7 @@ class HookedReboot:
     path: str
     boot_id: str
     request_id: str
-    host_wide: bool = False
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -82,14 +88,22 @@ class HookedReboot:
         return f"a reboot by the hook {self.path}"
 
     def do(self, root: str, keep: str) -> None:  # noqa: ARG002 - It replaces nothing.
-        """Ask and hear the answer; ``OSError`` where there is none, or it is no."""
+        """Ask and hear the answer; ``OSError`` where nobody is there, or says no.
+
+        ``UnansweredError`` where it was asked, and did not say a word.
+        """
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
             asked.settimeout(_HOOK_SECONDS)
-            asked.connect(f"{root.rstrip('/')}{self.path}")
-            asked.sendall(f"reboot {self.boot_id} {self.request_id}\n".encode())
-            with asked.makefile("rb") as answers:
-                line = answers.readline(_LONGEST_ANSWER)
+            _connect(asked, root, self.path)
+            try:
+                asked.sendall(f"reboot {self.boot_id} {self.request_id}\n".encode())
+                with asked.makefile("rb") as answers:
+                    line = answers.readline(_LONGEST_ANSWER)
+            except OSError as error:
+                raise UnansweredError(f"{self.path}: {error}") from error
         words = line.decode(errors="replace").strip()
+        if not words:
+            raise UnansweredError(f"{self.path} closed the connection")
         if words.partition(" ")[0].rstrip(":") != "ok":
             raise ConnectionRefusedError(f"the hook {self.path} answered {words!r}")
 
@@ -99,6 +113,16 @@ def deed(method: RebootMethod, boot_id: str, request_id: str, hook: str | None) 
     if hook is not None:
         return HookedReboot(hook, boot_id, request_id)
     return ForcedReboot() if method is RebootMethod.FORCED else CleanReboot()
+
+
+def _connect(asked: socket.socket, root: str, path: str) -> None:
+    """Connect to a socket of the host, whose links (/var/run, say) lead elsewhere from here."""
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with confined.opened(top, path) as found:
+            asked.connect(f"/proc/self/fd/{found}")
+    finally:
+        os.close(top)
 
 
 def _check_pid_namespace(root: str) -> None:

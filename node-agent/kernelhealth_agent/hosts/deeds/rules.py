@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kernelhealth_agent.hosts.deeds import spaces
-from kernelhealth_agent.hosts.deeds.orders import order
+from kernelhealth_agent.hosts.deeds import removal, spaces
 from kernelhealth_agent.hosts.deeds.spaces import Space
-from kernelhealth_agent.kernel import rule_orders
+from kernelhealth_agent.kernel import policy_rules
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRule:
     """One rule goes, of all that has those words exactly one; *text* as ``ip -6 rule`` prints it.
 
-    *body* is that of the order, as the kernel described the rule itself.
+    *body* is how the kernel described the rule itself.
     """
 
     space: Space
@@ -32,9 +31,12 @@ class DeleteRule:
         return f"the IPv6 rule '{self.text}' is deleted in {self.space.title}"
 
     def do(self, root: str, keep: str) -> None:
-        """Delete it; how to have it again is left in *keep*. ``OSError`` where it is gone."""
+        """Delete it; that it is gone is fine. How to have it again is left in *keep*.
+
+        ``UnreadableError`` where the kernel would take another rule for it.
+        """
         priority, _, rest = self.text.partition(": ")
         with open(f"{keep}/ip6-rule-{priority}", "a", encoding="utf-8") as file:
             file.write(f"{self.space.title}: ip -6 rule add priority {priority} {rest}\n")
         with spaces.entered(root, self.space) as path:
-            order(rule_orders.PROTOCOL, rule_orders.DELETE, self.body, path)
+            removal.remove(self.body, policy_rules.request(), path)

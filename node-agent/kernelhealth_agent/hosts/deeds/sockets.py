@@ -7,27 +7,27 @@ import ctypes
 import errno
 import os
 import socket
-import struct
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent import errors
+from kernelhealth_agent.hosts import borrowed
+from kernelhealth_agent.hosts.borrowed import LIBC
+from kernelhealth_agent.hosts.deeds import spaces
 from kernelhealth_agent.hosts.deeds.orders import order
+from kernelhealth_agent.hosts.deeds.spaces import Space
 from kernelhealth_agent.hosts.standstill import MovingError, has_ended, standstill
 from kernelhealth_agent.kernel import tcp_sockets
 from kernelhealth_agent.kernel.tcp_sockets import Ends
 
-_PIDFD_GETFD = 438
 _REPAIR, _ON, _OFF = 19, 1, 0
 _PATIENCE = 5.0
-# Calls through it keep Python's lock, so that no other thread gets in between two of them.
-_LIBC = ctypes.PyDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
 class RepairTcpSocket:
-    """The socket with that inode number enters repair mode and leaves it again, with a probe.
+    """The socket with that inode number and cookie enters repair mode and leaves it, with a probe.
 
     Leaving it by TCP_REPAIR_OFF sends a window probe and moves ``snd_wl1`` to the last segment that
     was received (net/ipv4/tcp_output.c: tcp_send_window_probe), so that the peer's answer opens
@@ -36,9 +36,10 @@ class RepairTcpSocket:
     """
 
     inode: int
+    cookie: int
     owners: tuple[tuple[int, int], ...]
     title: str
-    host_wide: bool = False
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -75,13 +76,20 @@ class RepairTcpSocket:
         living = [owner for owner in self.owners if not has_ended(root, owner[0])]
         if not living:
             raise errors.AbsentError(self.title, "is of processes that have ended")
-        with _copied(*living[0]) as copy:
-            stalled = living if _is_stalled(copy) else []
+        with borrowed.copied(*living[0]) as copy:
+            stalled = living if borrowed.is_stalled(copy) else []
             with standstill(root, (pid for pid, _ in living), stalled):
-                same = os.fstat(copy).st_ino == self.inode
-                if not same or not all(self._is_open(root, *owner) for owner in living):
+                if not self._is_same(copy) or not all(
+                    self._is_open(root, *owner) for owner in living
+                ):
                     raise errors.UnreadableError(self.title, "its owners changed meanwhile")
+                if not borrowed.waits(copy):
+                    raise errors.UnreadableError(self.title, "it goes on by itself by now")
                 _mend(copy)
+
+    def _is_same(self, copy: int) -> bool:
+        """Whether it is that very socket: inode numbers of sockets are given away again."""
+        return os.fstat(copy).st_ino == self.inode and borrowed.cookie(copy) == self.cookie
 
     def _is_open(self, root: str, pid: int, number: int) -> bool:
         try:
@@ -103,7 +111,7 @@ class DestroyTcpSocket:
     file: str
     space: int
     title: str
-    host_wide: bool = False
+    host_wide: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -112,46 +120,18 @@ class DestroyTcpSocket:
 
     def do(self, root: str, keep: str) -> None:  # noqa: ARG002 - It replaces nothing.
         """End it; that it is over is fine. ``AbsentError`` for another namespace or kernel."""
-        opened = os.open(f"{root.rstrip('/')}/{self.file}", os.O_RDONLY | os.O_CLOEXEC)
+        body = tcp_sockets.selector(self.ends, self.cookie)
         try:
-            if os.fstat(opened).st_ino != self.space:
-                raise errors.AbsentError(self.file, "leads to another namespace than it did")
-            body = tcp_sockets.selector(self.ends, self.cookie)
-            inside = f"/proc/self/fd/{opened}"
-            with contextlib.suppress(FileNotFoundError):
+            with (
+                spaces.entered(root, Space(self.space, self.file, is_host=False)) as inside,
+                contextlib.suppress(FileNotFoundError),
+            ):
                 order(tcp_sockets.SOCK_DIAG, tcp_sockets.DESTROY, body, inside)
         except OSError as error:
             if error.errno in {errno.EOPNOTSUPP, errno.EINVAL}:
                 why = "is not offered: this kernel was built without CONFIG_INET_DIAG_DESTROY"
                 raise errors.AbsentError("SOCK_DESTROY", why) from error
             raise
-        finally:
-            os.close(opened)
-
-
-@contextlib.contextmanager
-def _copied(pid: int, number: int) -> Iterator[int]:
-    """Give a copy of another process's descriptor."""
-    process = os.pidfd_open(pid)
-    try:
-        copy = _LIBC.syscall(_PIDFD_GETFD, process, number, 0)
-    finally:
-        os.close(process)
-    if copy < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    try:
-        yield copy
-    finally:
-        os.close(copy)
-
-
-def _is_stalled(copy: int) -> bool:
-    """Whether only an opened window can end a write that waits: backoff and unacked of tcp_info."""
-    info, size = ctypes.create_string_buffer(28), ctypes.c_uint32(28)
-    if _LIBC.getsockopt(copy, socket.IPPROTO_TCP, socket.TCP_INFO, info, ctypes.byref(size)):
-        return False
-    (unacked,) = struct.unpack_from("=I", info.raw, 24)
-    return size.value == 28 and info.raw[4] > 0 and unacked == 0
 
 
 def _mend(copy: int) -> None:
@@ -159,13 +139,13 @@ def _mend(copy: int) -> None:
     reuse, on, off, size = ctypes.c_int(), ctypes.c_int(_ON), ctypes.c_int(_OFF), ctypes.c_uint32(4)
     tcp, any_socket = socket.IPPROTO_TCP, socket.SOL_SOCKET
     where, of = [ctypes.byref(each) for each in (reuse, on, off)], ctypes.byref(size)
-    _LIBC.getsockopt(copy, any_socket, socket.SO_REUSEADDR, where[0], of)
-    failed = _LIBC.setsockopt(copy, tcp, _REPAIR, where[1], 4)
+    LIBC.getsockopt(copy, any_socket, socket.SO_REUSEADDR, where[0], of)
+    failed = LIBC.setsockopt(copy, tcp, _REPAIR, where[1], 4)
     number = ctypes.get_errno()
     if not failed:
-        failed = _LIBC.setsockopt(copy, tcp, _REPAIR, where[2], 4)
+        failed = LIBC.setsockopt(copy, tcp, _REPAIR, where[2], 4)
         number = ctypes.get_errno()
         reuse.value = int(reuse.value != 0)
-        _LIBC.setsockopt(copy, any_socket, socket.SO_REUSEADDR, where[0], 4)
+        LIBC.setsockopt(copy, any_socket, socket.SO_REUSEADDR, where[0], 4)
     if failed:
         raise OSError(number, os.strerror(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.kernel import sysctl, sysctl_limits
@@ -18,7 +19,7 @@ class SetSysctl:
     sysctl: str
     value: int
     before: int | None
-    host_wide: bool = True
+    host_wide: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

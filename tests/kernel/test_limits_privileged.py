@@ -22,6 +22,7 @@ from kernelhealth_e2e.faults.used_up_limits import inotify_instances, limited_po
 
 GREEDY, MODEST = 65101, 65102
 UID = "8a7f0000-0000-4000-8000-0000000000aa"
+OTHER = "8a7f0000-0000-4000-8000-0000000000ab"
 
 Sampled = Callable[..., Sample]
 
@@ -119,6 +120,19 @@ def test_a_pod_whose_forks_are_refused_is_named_and_another_is_not(
     (found,) = [o for o in after if o.subject.pod_uid == UID]
     assert found.reason is detector.PIDS
     assert "forks were refused in the last minutes" in found.message
+
+
+def test_pods_of_two_groups_of_all_pods_are_looked_at(sampled: Sampled, kubelet: Path) -> None:
+    for uid in (UID, OTHER):
+        (kubelet / uid).mkdir()
+    with limited_pod(UID, 6) as one, limited_pod(OTHER, 6) as other, sandbox() as a, sandbox() as b:
+        (one / "cgroup.procs").write_text(str(a.pid))
+        (other / "cgroup.procs").write_text(str(b.pid))
+        found = sampled().pods
+        a.stop()
+        b.stop()
+
+    assert {UID, OTHER} <= {p.tenant.pod.uid for p in found if p.tenant and p.tenant.pod}
 
 
 def test_threads_and_files_of_this_machine_are_counted(sampled: Sampled) -> None:

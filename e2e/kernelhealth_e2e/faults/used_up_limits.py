@@ -44,9 +44,12 @@ def inotify_instances(
                 raise OSError(f"user {uid} may not have {instances} inotify instances")
             yield pid
         finally:
-            os.close(ready)
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            # Sharers are nobody's children any more: the end of the pipe tells that of theirs.
+            while os.read(ready, 1):
+                pass
+            os.close(ready)
 
 
 def _be_watcher(  # noqa: PLR0913, PLR0917 - What a process is told that begins anew.
@@ -63,11 +66,14 @@ def _be_watcher(  # noqa: PLR0913, PLR0917 - What a process is told that begins 
     for descriptor in made:
         for index in range(watches):
             libc.inotify_add_watch(descriptor, f"{place}/{index}".encode(), _IN_CREATE)
+    # Files are closed in order when a process ends: this one has to be the last.
+    last = os.dup(ready)
+    os.close(ready)
     for _ in range(sharers):
         if os.fork() == 0:
             break
     else:
-        os.write(ready, b"-" if -1 in made else b"+")
+        os.write(last, b"-" if -1 in made else b"+")
     while True:
         select.select([], [], [])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
@@ -19,7 +19,7 @@ from kernelhealth_agent.kernel import (
 )
 from kernelhealth_agent.kernel.inotify import User
 from kernelhealth_agent.kernel.limits import InotifyLimits, Memory, Sample, Usage
-from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.kernel.namespaces import Inventory, Namespace
 from kernelhealth_agent.kernel.pod_pids import PodPids
 from kernelhealth_agent.kernel.tenants import Tenant
 from kernelhealth_agent.source import Occasion, Source
@@ -133,36 +133,47 @@ def _top(
 def _pods(
     host: Host, occasion: Occasion[Memory], memory: Memory, blind: list[str]
 ) -> tuple[PodPids, ...]:
-    """Return the pods with a limit on processes, and the group of all pods if it has one."""
-    pods, uptime = occasion.inventory.pods, occasion.moment.uptime
-    group = _pods_group(host, occasion.inventory)
-    if group is None:
-        return ()
-    probe = PodPidsProbe(group)
-    try:
-        return pod_pids.pods(host.probe(probe), probe.name, pods, memory.marks, uptime)
-    except errors.AbsentError:
-        return ()
-    except errors.HostError as error:
-        blind.append(str(error))
-        return ()
+    """Return the pods with a limit on processes, and each group of all pods if it has one."""
+    pods, uptime, found = occasion.inventory.pods, occasion.moment.uptime, list[PodPids]()
+    for group in _pods_groups(host, occasion.inventory):
+        probe = PodPidsProbe(group)
+        try:
+            found += pod_pids.pods(host.probe(probe), probe.name, pods, memory.marks, uptime)
+        except errors.AbsentError:
+            continue
+        except errors.HostError as error:
+            blind.append(str(error))
+    return tuple(found)
 
 
-def _pods_group(host: Host, inventory: Inventory) -> str | None:
-    """Return the directory of the group of all pods in the hierarchy that counts processes."""
-    point = None
+def _pods_groups(host: Host, inventory: Inventory) -> list[str]:
+    """Return the directories of the groups of all pods in the hierarchy that counts processes.
+
+    A node has one; there are more where another kubelet has left pods, or runs beside.
+    """
     with contextlib.suppress(errors.AbsentError):
         mounts = cgroup_hierarchies.mounts(host.read(_MOUNTS, 16 << 20))
-        point = next((m.point for m in mounts if "pids" in m.controllers), None) or next(
-            (m.point for m in mounts if not m.controllers), None
-        )
-    for space in inventory.namespaces.values() if point is not None else ():
-        for pid in space.pids[:1] if space.pod is not None else ():
-            with contextlib.suppress(errors.HostError):
-                group = pod_pids.group(host.read(f"proc/{pid}/cgroup"))
-                if group is not None and point is not None:
-                    return f"{point}{group}".strip("/")
-    return None
+        points = [m.point for m in mounts if "pids" in m.controllers]
+        points += [m.point for m in mounts if not m.controllers]
+        if points:
+            groups = {
+                group: None for space in _pods_spaces(inventory) for group in _group(host, space)
+            }
+            return [f"{points[0]}{group}".strip("/") for group in groups]
+    return []
+
+
+def _pods_spaces(inventory: Inventory) -> Iterator[Namespace]:
+    return (space for space in inventory.namespaces.values() if space.pod is not None)
+
+
+def _group(host: Host, space: Namespace) -> Iterator[str]:
+    """Yield the group of all pods that the first process of a namespace is in."""
+    for pid in space.pids[:1]:
+        with contextlib.suppress(errors.HostError):
+            group = pod_pids.group(host.read(f"proc/{pid}/cgroup"))
+            if group is not None:
+                yield group
 
 
 SOURCE = Source(

@@ -27,7 +27,9 @@ def rules(catalogue: Catalogue) -> dict[str, Any]:
         {"name": f"kernelhealth-{detector.name.replace('_', '-')}", "rules": list(_of(detector))}
         for detector in catalogue.detectors
     ]
-    groups.append({"name": "kernelhealth-policies", "rules": [_window_too_short(), _storm()]})
+    groups.append(
+        {"name": "kernelhealth-policies", "rules": [_window_too_short(), _storm(), _in_vain()]}
+    )
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -49,6 +51,20 @@ def _storm() -> dict[str, Any]:
             "description": "A rollout or a detector is to be suspected. What they have in common "
             "is not treated until no other node has fallen ill of it for stormCooldownDuration. "
             "The condition StormActive of the KernelHealthPolicy names it.",
+        },
+    }
+
+
+def _in_vain() -> dict[str, Any]:
+    return {
+        "alert": "RemediationIneffective",
+        "expr": "sum by (cause) (increase(kernelhealth_remediation_ineffective_total[1h])) > 0",
+        "labels": {"severity": str(Severity.WARNING).lower()},
+        "annotations": {
+            "summary": "All that was done about {{ $labels.cause }} was in vain",
+            "description": "The node stays cordoned, and a person has to look at it. "
+            "kubectl get noderemediations shows which one is Ineffective, and its status what was "
+            "tried.",
         },
     }
 

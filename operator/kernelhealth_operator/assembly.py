@@ -15,6 +15,7 @@ from kernelhealth_operator import catalogue, kinds, metrics, probes, remediation
 from kernelhealth_operator.agenda import Agenda
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.archive import Archive
+from kernelhealth_operator.bulletin import Bulletin
 from kernelhealth_operator.care import Care
 from kernelhealth_operator.cluster.leadership import Leadership
 from kernelhealth_operator.cluster.lease import LeaseLock, LeaseTiming
@@ -28,10 +29,11 @@ from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Listener
 from kernelhealth_operator.history import Retention
 from kernelhealth_operator.news import News
+from kernelhealth_operator.outcomes import Outcomes
 from kernelhealth_operator.policies import Policies
 from kernelhealth_operator.probes import Heard
 from kernelhealth_operator.reconcile import Reconciler
-from kernelhealth_operator.rounds import Round, Rules
+from kernelhealth_operator.rounds import Round
 from kernelhealth_operator.settings import Settings
 from kernelhealth_operator.shell import Shell
 from kernelhealth_operator.silence import Hearing
@@ -56,10 +58,11 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     policies = Policies(fleet, standings, writes, known.catalogue, clock, period)
     announcer = _announcer(settings, writes, clock)
     answers = Answers(session, fleet, policies)
+    outcomes = Outcomes(known.catalogue.causes)
     executing = (
         DryRun()
         if settings.dry_run
-        else Executor(writes, answers, announcer, Effects(writes, answers, fleet))
+        else Executor(writes, answers, announcer, Effects(writes, answers, fleet), outcomes)
     )
     watches: Mapping[str, Heard] = {"Node": nodes, "NodeKernelHealth": healths}
     unheard = partial(probes.unheard, watches, clock.seconds)
@@ -83,6 +86,7 @@ def assemble(settings: Settings, session: ApiSession) -> Shell:
     )
     sources = _sources(shell, agenda, writes, announcer)
     sources = replace(sources, outlooks=policies.outlooks, storms=policies.storms)
+    sources = replace(sources, ineffective=lambda: outcomes.ineffective)
     measurements.registry.register(metrics.Snapshot(sources))
     return shell
 
@@ -94,16 +98,18 @@ def _announcer(settings: Settings, writes: Writes, clock: Clock) -> Announcer:
 
 def _round(settings: Settings, care: Care, writes: Writes, news: News) -> Round:
     retention = Retention(settings.history_limit, settings.history_ttl)
-    silence = settings.silence.total_seconds()
+    fleet, answers, clock = care.fleet, care.answers, care.clock
+    silence, touches = settings.silence.total_seconds(), not settings.dry_run
     return Round(
-        fleet=care.fleet,
-        answers=care.answers,
+        fleet=fleet,
+        answers=answers,
         writes=writes,
         care=care,
+        bulletin=Bulletin(fleet, answers, writes, clock, silence, notes=touches),
         news=news,
-        archive=Archive(care.fleet, writes, retention),
-        rules=Rules(silence, touch_nodes=not settings.dry_run),
-        clock=care.clock,
+        archive=Archive(fleet, writes, retention),
+        touch_nodes=touches,
+        clock=clock,
     )
 
 

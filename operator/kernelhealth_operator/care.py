@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kernelhealth_api.remediation import Remediation, marked_by
-from kernelhealth_operator import executor, gather
+from kernelhealth_operator import executor, gather, upkeep
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.policy.decide import decide
@@ -42,7 +42,7 @@ class Care:
         from a cache that lags behind. Raises ``ApiError`` and ``NotLeader``.
         """
         missing = await self._owner_missing(name)
-        decision = self._decide(name, gather.Said(missing))
+        decision = self._decide(name, gather.Said(missing, deleted=await self._deleted(name)))
         if decision.steps or decision.reads:
             async with self._room:
                 decision = await self._act(name, owner_missing=missing)
@@ -55,7 +55,8 @@ class Care:
         node = await self.answers.node(name)
         if node is None:
             return Decision()
-        said = gather.Said(owner_missing, node.taken_over, self.unheard())
+        deleted = await self._deleted(name)
+        said = gather.Said(owner_missing, node.taken_over, self.unheard(), deleted=deleted)
         decision, standing = self._decide(name, said), self.fleet.standing(name)
         for _ in range(_READINGS):
             known = said.read or {}
@@ -94,3 +95,11 @@ class Care:
         if not owner or owner in self.fleet.treatments:
             return False
         return await self.answers.treatment(owner) is None
+
+    async def _deleted(self, name: str) -> str | None:
+        """The treatment that is open as the node's object says, and that somebody deleted."""
+        view, health = self.fleet.nodes.get(name), self.fleet.healths.get(name)
+        lost = None if view is None else upkeep.lost(view, health, self.fleet.treatments)
+        if lost is None or await self.answers.treatment(lost) is not None:
+            return None
+        return lost

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationStatus
+from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationStatus, Phase
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.cluster.errors import Conflict, NotFound
 from kernelhealth_operator.effects import Effects
 from kernelhealth_operator.events import Announcer, Notice
+from kernelhealth_operator.outcomes import Outcomes
 from kernelhealth_operator.policy.decision import (
     Announce,
     ChangeNode,
@@ -51,6 +52,7 @@ class Executor:
     answers: Answers
     announcer: Announcer
     effects: Effects
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
     async def execute(self, node: Subject, decision: Decision, now: datetime) -> bool:
         """Carries out the steps; raises ``ApiError`` and ``NotLeader``.
@@ -93,6 +95,10 @@ class Executor:
     async def _set_status(self, name: str, version: str, status: NodeRemediationStatus) -> None:
         body = await self.writes.remediation_status(name, version, replacement(status))
         self.answers.fold_treatment(body)
+        treatment = self.answers.fleet.treatments.get(name)
+        if status.phase is Phase.INEFFECTIVE and treatment is not None:
+            # Nothing is ever written to one that has ended: so it is counted once.
+            self.outcomes.in_vain(treatment)
 
     async def _read_again(self, node: Subject, step: Step) -> None:
         match step:

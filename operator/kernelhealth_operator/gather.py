@@ -20,13 +20,15 @@ class Said:
 
     *owner_missing*: the treatment named by the cordon does not exist. *taken_over*: somebody else
     made the Node unschedulable since we did. *unheard*: kinds whose watch says nothing any more.
-    *read*: bodies by path, None for what does not exist.
+    *deleted*: the open treatment that the node's object names does not exist any more. *read*:
+    bodies by path, None for what does not exist.
     """
 
     owner_missing: bool = False
     taken_over: bool = False
     unheard: tuple[str, ...] = ()
     read: Mapping[str, Any] | None = None
+    deleted: str | None = None
 
 
 def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Situation:
@@ -49,6 +51,7 @@ def situation(fleet: Fleet, standing: Standing, now: datetime, said: Said) -> Si
         read=said.read,
         zone=fleet.headcount.others_in_zone(standing),
         outbreaks=_outbreaks(fleet, standing, policy, now),
+        deleted=said.deleted,
     )
 
 
@@ -64,5 +67,6 @@ def _outbreaks(
 ) -> tuple[Outbreak, ...]:
     if policy is None or not standing.illness:
         return ()
-    terms = Terms.of(policy.spec.disruption)
+    nodes = fleet.headcount.tally(policy.name).nodes
+    terms = Terms.of(policy.spec.disruption, nodes)
     return fleet.outbreaks.of(policy.name, standing.illness, terms, now)

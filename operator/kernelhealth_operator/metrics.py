@@ -71,6 +71,7 @@ class Sources:
     events: Callable[[], tuple[int, int]]
     outlooks: Callable[[], Mapping[str, Outlook]] = dict
     storms: Callable[[], Mapping[str, int]] = dict
+    ineffective: Callable[[], Mapping[str, int]] = dict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +118,11 @@ class Snapshot(Collector):
         )
         text = "Nodes whose treatment waits, by why."
         yield _gauge("kernelhealth_holds", text, ("reason",), holds)
+        text = "Treatments in which all was done and nothing helped, by cause."
+        vain = CounterMetricFamily("kernelhealth_remediation_ineffective", text, labels=("cause",))
+        for cause, number in self.sources.ineffective().items():
+            vain.add_metric((cause,), number)
+        yield vain
 
     def _reboots(self) -> Iterator[Metric]:
         fleet = self.sources.fleet

@@ -88,7 +88,8 @@ class Policies:
         return {name: sum(now < each.until for each in found) for name, found in known.items()}
 
     def _outbreaks(self, policy: Policy, now: datetime) -> tuple[Outbreak, ...]:
-        terms = Terms.of(policy.spec.disruption)
+        nodes = self.fleet.headcount.tally(policy.name).nodes
+        terms = Terms.of(policy.spec.disruption, nodes)
         return self.fleet.outbreaks.all(policy.name, terms, now)
 
     async def run(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from kernelhealth_operator import executor, mirror, upkeep
 from kernelhealth_operator.answers import Answers
 from kernelhealth_operator.archive import Archive
+from kernelhealth_operator.bulletin import Bulletin
 from kernelhealth_operator.care import Care
-from kernelhealth_operator.cluster.errors import Conflict, NotFound
 from kernelhealth_operator.cluster.views import NodeView
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Standing
@@ -22,29 +22,18 @@ _SPARE = 0.05
 """Seconds added to a due time; also the least time between two looks that only time asks for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What does not change while the operator runs.
-
-    *silence* is after how many seconds an agent counts as silent; *touch_nodes* is False for a dry
-    run.
-    """
-
-    silence: float
-    touch_nodes: bool
-
-
 @dataclass(slots=True)
 class Round:
-    """Looks at one node at a time per name."""
+    """Looks at one node at a time per name; *touch_nodes* is False for a dry run."""
 
     fleet: Fleet
     answers: Answers
     writes: Writes
     care: Care
+    bulletin: Bulletin
     news: News
     archive: Archive
-    rules: Rules
+    touch_nodes: bool
     clock: Clock
     decisions: dict[str, Decision] = field(default_factory=dict)
 
@@ -70,7 +59,7 @@ class Round:
                 self.decisions[name] = await self.care.treat(name)
             decision = self.decisions.get(name, Decision())
             with troubles.noted():
-                await self._status(name, decision)
+                await self.bulletin.tell(name, decision)
             news = self.news.about(name)
             with troubles.noted():
                 await self._mirror(name)
@@ -91,25 +80,9 @@ class Round:
         if health is not None and upkeep.forgotten(health, self.fleet.open_treatment(view.name)):
             self.answers.fold_health(await self.writes.request(view.name, health.uid, None))
 
-    async def _status(self, name: str, decision: Decision) -> None:
-        health, standing = self.fleet.healths.get(name), self.fleet.standing(name)
-        view = self.fleet.nodes.get(name)
-        if health is None or standing is None or view is None or upkeep.foreign(view, health):
-            return
-        state = upkeep.remediation(self.fleet.open_treatment(name), decision)
-        silence = self.rules.silence if standing.silent else None
-        status = upkeep.status(health, state, silence, self.clock.utc())
-        if status is None:
-            return
-        try:
-            self.answers.fold_health(await self.writes.health_status(name, health.uid, status))
-        except (Conflict, NotFound):
-            # The object was deleted or made anew: the watch tells, and then all begins again.
-            return
-
     async def _mirror(self, name: str) -> None:
         view, health = self.fleet.nodes.get(name), self.fleet.healths.get(name)
-        if not self.rules.touch_nodes or view is None or health is None:
+        if not self.touch_nodes or view is None or health is None:
             return
         if upkeep.foreign(view, health):
             return

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import Disruption
 from kernelhealth_operator.policy.situation import Outbreak
 
+_SHARE = 500
+"""Fewer than one of so many nodes are never a storm."""
 _FAR = "\U0010ffff"
 """Sorts behind every name of a node."""
 
@@ -22,9 +24,13 @@ class Terms:
     window: timedelta
 
     @classmethod
-    def of(cls, disruption: Disruption) -> Terms:
-        """Return what the policy says."""
-        return cls(disruption.storm_threshold, disruption.storm_cooldown_duration)
+    def of(cls, disruption: Disruption, nodes: int) -> Terms:
+        """Return what the policy says, for as many *nodes* as it governs.
+
+        Among thousands of nodes a few fall ill in any quarter of an hour, and not together.
+        """
+        threshold = disruption.storm_threshold and max(disruption.storm_threshold, nodes // _SHARE)
+        return cls(threshold, disruption.storm_cooldown_duration)
 
 
 @dataclass(slots=True)

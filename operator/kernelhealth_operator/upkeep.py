@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +55,16 @@ def forgotten(health: HealthView | None, treatment: Treatment | None) -> bool:
         return True
     asked = (rung.requests for rung in treatment.status.rungs if rung.state == "Running")
     return not any(health.spec.request.id in requests[-1:] for requests in asked)
+
+
+def lost(node: NodeView, health: HealthView | None, known: Container[str]) -> str | None:
+    """The treatment that was open when the object was written last, and is not *known* any more.
+
+    Ended ones are never named there: so somebody deleted it, or no cache has it yet.
+    """
+    if health is None or health.remediation is None or foreign(node, health):
+        return None
+    return None if health.remediation.name in known else health.remediation.name
 
 
 def remediation(treatment: Treatment | None, decision: Decision) -> RemediationState | None:

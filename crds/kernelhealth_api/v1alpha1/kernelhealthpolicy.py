@@ -99,7 +99,8 @@ class Disruption(Resource):
     storm_threshold: int = Field(
         5,
         description="When so many nodes fall ill of the same cause within stormCooldownDuration, "
-        "no more nodes are treated for that cause; 0: whatever happens.",
+        "no more nodes are treated for that cause; 0: whatever happens. At least one node in 500, "
+        "should that be more.",
         ge=0,
         le=1000,
     )
@@ -145,7 +146,8 @@ class KernelHealthPolicySpec(Resource):
 
     node_selector: LabelSelector = Field(
         default_factory=LabelSelector,
-        description="The nodes that this policy governs; empty: all of them.",
+        description="The nodes that this policy governs; empty: all of them. Those of the control "
+        "plane are treated only where it names node-role.kubernetes.io/control-plane.",
     )
     priority: int = Field(
         0,

@@ -15,6 +15,7 @@ _BEGIN_WITHIN = timedelta(minutes=5)
 _MARGIN = timedelta(minutes=5)
 """How much later than that an answer may come: clocks drift, and a cure takes its time."""
 _LOOK_AGAIN = timedelta(seconds=30)
+_ASKED = "the agent is asked for "
 
 
 def advance(patient: Patient, stage: Stage, risky: Collection[str]) -> Progress:
@@ -77,19 +78,29 @@ def _ask(patient: Patient, stage: Stage, cure: str) -> Proceed:
         boot_id=patient.boot_id or "",
         deadline=patient.now + _BEGIN_WITHIN,
     )
-    before = _told(patient.answer) if patient.rung.requests else ""
-    return Proceed((AskAgent(request),), f"{before}the agent is asked for {cure}")
+    return Proceed((AskAgent(request),), _asked(patient, request.id, cure))
+
+
+def _asked(patient: Patient, request_id: str, cure: str) -> str:
+    rung = patient.rung
+    if request_id in rung.requests and rung.message:
+        return rung.message  # It is only sent again.
+    before = summed(rung.message, patient.answer) if rung.requests else ""
+    return f"{before}{'; ' if before else ''}{_ASKED}{cure}"
+
+
+def summed(before: str, answer: RequestStatus | None) -> str:
+    """Return what the agent answered to one request after the other; *before* was said so far."""
+    told = "" if answer is None else f"{answer.state}: {answer.message}"
+    return f"{before.rpartition(_ASKED)[0]}{told}"
 
 
 def _outcome(patient: Patient, last: str | None) -> str:
     answer = patient.answer
     if answer is None or answer.id != last:
-        return f"the agent did not answer to {last} in time"
-    return _told(answer).rstrip("; ")
-
-
-def _told(answer: RequestStatus | None) -> str:
-    return "" if answer is None else f"{answer.state}: {answer.message}; "
+        earlier = summed(patient.rung.message, None)
+        return f"{earlier}the agent did not answer to {last} in time"
+    return summed(patient.rung.message, answer)
 
 
 def _id(patient: Patient, cure: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kernelhealth_api.remediation import Remediation
-from kernelhealth_operator.policy import ending, opening, treating
+from kernelhealth_operator.policy import ending, opening, reprieve, treating
 from kernelhealth_operator.policy.case import Case
 from kernelhealth_operator.policy.decision import Decision
 from kernelhealth_operator.policy.situation import Situation, Treatment
@@ -26,6 +26,8 @@ def decide(situation: Situation, remediations: Iterable[Remediation[Any]]) -> De
     - *Succeeded*, or *Cancelled*: the node was given back, or there was nothing to give back
     """
     known = {remediation.name: remediation for remediation in remediations}
+    if (noted := reprieve.heard(situation)) is not None:
+        return noted
     if situation.treatment is None:
         return opening.open_or_wait(situation, known)
     return treating.treat(Case(situation, situation.treatment, known))

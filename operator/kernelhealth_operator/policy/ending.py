@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from kernelhealth_api.v1alpha1.noderemediation import Decision as Said
 from kernelhealth_api.v1alpha1.noderemediation import Phase, RungState
-from kernelhealth_operator.policy import giving
+from kernelhealth_operator.policy import asking, giving, reprieve
 from kernelhealth_operator.policy.case import (
     DONE,
     FAILED,
@@ -32,6 +33,7 @@ from kernelhealth_operator.policy.case import (
 )
 from kernelhealth_operator.policy.decision import (
     Announce,
+    ChangeNode,
     Decision,
     SetStatus,
     Step,
@@ -40,6 +42,8 @@ from kernelhealth_operator.policy.decision import (
 from kernelhealth_operator.policy.situation import Treatment
 from kernelhealth_operator.policy.tally import under_way
 from kernelhealth_operator.policy.target import confirm, target_of
+
+_REFUSALS = frozenset({Said.REJECTED, Said.CANCELLED})
 
 
 def end(case: Case, phase: Phase, verdict: Verdict) -> Decision:
@@ -84,6 +88,10 @@ def close(case: Case, phase: Phase, message: str) -> Decision:
     )
     event = "RemediationSucceeded" if phase is Phase.SUCCEEDED else "RemediationCancelled"
     told = Announce("Normal", event, message)
+    refused = phase is Phase.CANCELLED and case.treatment.spec.decision in _REFUSALS
+    if refused:
+        # Noted on the Node as well: the NodeRemediation may be deleted any time.
+        return Decision((ChangeNode(reprieve.written(case.situation, final.name)), final, told))
     if not under_way(case.treatment):
         return Decision((final, told))
     return Decision((confirm(case.situation.node), final, told))
@@ -124,8 +132,8 @@ def fail(case: Case, over: SetStatus, message: str) -> Decision:
 def overrule(case: Case, verdict: Verdict) -> Decision:
     """Return the steps that end the treatment because a person undid what it had done.
 
-    Only our mark is taken from the node. Without the second step the next decision sees an action
-    that was taken and is undone, and comes here again.
+    Only our mark is taken from the node, on which it is noted that a person did. Without the second
+    step the next decision sees an action that was taken and is undone, and comes here again.
     """
     target = target_of(case.situation.node)
     reverted = [
@@ -133,7 +141,8 @@ def overrule(case: Case, verdict: Verdict) -> Decision:
         for remediation in case.remediations.values()
         for change in remediation.revert(target, case.treatment.name)
     ]
-    changes = giving.steps(target.name, reverted) or (confirm(case.situation.node),)
+    noted = reprieve.written(case.situation, case.treatment.name)
+    changes = giving.steps(target.name, [*reverted, noted])
     final = case.write(
         phase=Phase.CANCELLED,
         message=str(verdict),
@@ -173,7 +182,7 @@ def _left(case: Case, rungs: tuple[RungState, ...], phase: Phase) -> tuple[RungS
 
     def over(rung: RungState) -> RungState:
         heard = answer is not None and answer.id in rung.requests
-        message = f"{answer.state}: {answer.message}" if answer and heard else rung.message
+        message = asking.summed(rung.message, answer) if heard else rung.message
         update = {"state": state, "message": message, "finished_at": case.situation.now}
         return rung.model_copy(update=update)
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kernelhealth_operator.policy import checks, foreign, futility, preventive, queue, storm, turns
+from kernelhealth_operator.policy import (
+    checks,
+    foreign,
+    futility,
+    preventive,
+    queue,
+    reprieve,
+    storm,
+    turns,
+)
 from kernelhealth_operator.policy.decision import Verdict
 from kernelhealth_operator.policy.situation import Situation
 
@@ -26,6 +35,8 @@ OPENING: Chain = (
     checks.node_stays,
     # and nobody may have asked to let it be.
     checks.not_opted_out,
+    # The control plane is treated only where that is meant.
+    turns.control_plane_meant,
     # There is one treatment at a time,
     checks.no_other_treatment,
     # and the cordon of an earlier one is tidied up first.
@@ -40,6 +51,8 @@ OPENING: Chain = (
     checks.persisted,
     # A person who ended the last treatment is not contradicted at once.
     checks.cooled_down,
+    # Not even if the object to which that was said is gone.
+    reprieve.not_let_be,
     # What did not help is not repeated on end.
     futility.not_futile,
     # A node that is merely old is not rebooted again and again.
@@ -90,7 +103,9 @@ ACTING: Chain = (
     foreign.nobody_else_reboots,
     # Who counts the others must have heard of them.
     turns.others_known,
-    # One control-plane node at a time.
+    # The control plane only where that is meant,
+    turns.control_plane_meant,
+    # and one node of it at a time.
     turns.control_plane_spared,
     # That many nodes fall ill at once of the same is no reason to treat all of them.
     storm.not_frozen,
@@ -116,6 +131,17 @@ def ask(situation: Situation, *chains: Sequence[Check]) -> tuple[Verdict, ...]:
         if not verdicts[-1].ok:
             break
     return tuple(verdicts)
+
+
+def beyond(situation: Situation, verdicts: Sequence[Verdict], chain: Chain) -> tuple[Verdict, ...]:
+    """Return what the checks of *chain* say that come after the last of *verdicts*.
+
+    A decision does not ask them any more; a person who is to clear the way wants to know.
+    """
+    names = [check.__name__ for check in chain]
+    if not verdicts or verdicts[-1].check not in names:
+        return ()
+    return tuple(check(situation) for check in chain[names.index(verdicts[-1].check) + 1 :])
 
 
 def objection(verdicts: Sequence[Verdict]) -> Verdict | None:

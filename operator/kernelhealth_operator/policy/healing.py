@@ -6,7 +6,7 @@ from kernelhealth_api.v1alpha1.noderemediation import Phase
 from kernelhealth_operator.policy import ending, giving, guards, rungs
 from kernelhealth_operator.policy.acting import act
 from kernelhealth_operator.policy.case import DONE, REVERTING, Case
-from kernelhealth_operator.policy.decision import Decision, Verdict
+from kernelhealth_operator.policy.decision import Announce, Decision, Step, Verdict
 from kernelhealth_operator.policy.holding import remaining
 from kernelhealth_operator.policy.target import confirm
 
@@ -47,7 +47,9 @@ def _recover(case: Case, verdicts: Verdicts) -> Decision:
         waiting_for=str(waiting),
         rungs=case.changed(REVERTING, DONE),
     )
-    steps = (step,) if step.status != case.status else ()
+    steps: tuple[Step, ...] = (step,) if step.status != case.status else ()
+    if steps and case.status.phase is not Phase.VERIFYING:
+        steps = (*steps, Announce("Normal", "RemediationVerifying", str(waiting)))
     return Decision(steps, (*verdicts, waiting), str(waiting), until)
 
 
@@ -62,4 +64,5 @@ def _relapse(case: Case, verdicts: Verdicts) -> Decision:
     )
     # What looks as if it was not given back yet may only look so from here.
     sure = (confirm(case.situation.node),) if case.having(REVERTING) else ()
-    return Decision((*sure, step), (*verdicts, no), str(no))
+    told = Announce("Warning", "RemediationRelapsed", f"{step.status.message}: {no.message}")
+    return Decision((*sure, step, told), (*verdicts, no), str(no))

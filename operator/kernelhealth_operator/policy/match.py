@@ -42,6 +42,11 @@ def fired(policy: Policy, report: Report) -> Firing | None:
     return max(acting or firings, key=lambda each: each.severity.rank, default=None)
 
 
+def firings(policy: Policy, report: Report) -> tuple[Firing, ...]:
+    """Return every rule that has findings to answer, with those that are its own to answer."""
+    return tuple(_firings(policy, report))
+
+
 def matching(policy: Policy, report: Report) -> tuple[str, ...]:
     """Return the names of the rules that have findings to answer: whose time counts for ``for``."""
     return tuple(each.rule.name for each in _firings(policy, report))

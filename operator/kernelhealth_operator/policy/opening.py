@@ -14,7 +14,7 @@ from kernelhealth_api.v1alpha1.noderemediation import (
     Phase,
     RungState,
 )
-from kernelhealth_operator.policy import checks, giving, guards, history, match
+from kernelhealth_operator.policy import checks, giving, guards, history, match, reprieve
 from kernelhealth_operator.policy.case import PENDING
 from kernelhealth_operator.policy.decision import (
     Announce,
@@ -31,9 +31,13 @@ def open_or_wait(situation: Situation, remediations: Mapping[str, Remediation[An
     """Decide about a node that has no open treatment."""
     if situation.node.marked_by:
         return _tidy(situation, situation.node.marked_by, remediations)
+    if (faded := reprieve.faded(situation)) is not None:
+        return faded
     verdicts = guards.ask(situation, guards.OPENING)
     if no := guards.objection(verdicts):
-        return Decision((), verdicts, _waiting_for(situation, no), no.retry_at)
+        moments = [each for each in (no.retry_at, reprieve.lasts_until(situation)) if each]
+        waiting = _waiting_for(situation, no)
+        return Decision((), verdicts, waiting, min(moments, default=None))
     firing = match.firing_now(situation)
     if firing is None or situation.policy is None:  # the chain has said no to both
         return Decision((), verdicts)
@@ -78,9 +82,10 @@ def _open(
     waiting = str(no) if no else None
     status = status.model_copy(update={"waiting_for": waiting})
     steps: list[Step] = [OpenRemediation(name, spec, status)]
-    if mode is Mode.PROPOSE:
-        what = f"{', '.join(spec.reasons)}: NodeRemediation {name} waits for approval"
-        steps.append(Announce("Normal", "RemediationProposed", what))
+    event = "RemediationProposed" if mode is Mode.PROPOSE else "RemediationOpened"
+    stands = f"waits, {waiting}" if waiting else "begins, nothing is against it"
+    what = f"{', '.join(spec.reasons)}: NodeRemediation {name} {stands}"
+    steps.append(Announce("Normal", event, what))
     return Decision(tuple(steps), verdicts + acting, waiting, no.retry_at if no else None)
 
 
@@ -96,9 +101,10 @@ def _waiting_for(situation: Situation, no: Verdict) -> str | None:
 def _still_sick(situation: Situation) -> bool:
     """Whether a node that nothing helped is as it was, or nobody can tell that it is not."""
     policy, report = situation.policy, situation.report
-    if policy is None or report is None or not checks.report_current(situation).ok:
+    if report is None or not checks.report_current(situation).ok:
         return True
-    return bool(match.unresolved(policy, report))
+    # With its policy a node is returned, as it is from a treatment that is still open.
+    return policy is not None and bool(match.unresolved(policy, report))
 
 
 def _tidy(

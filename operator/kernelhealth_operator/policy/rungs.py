@@ -30,6 +30,8 @@ from kernelhealth_operator.policy.patient import patient_of
 
 Verdicts = tuple[Verdict, ...]
 
+_BEFORE_IT_BEGINS = frozenset({"MaintenanceWindow", "NoWindow", "KuredLock"})
+"""Reasons for which something waits that is yet to be done, or to be done once more."""
 _READ_AGAIN = timedelta(seconds=30)
 """When to try again should one reading have led to the next without an end."""
 
@@ -90,7 +92,9 @@ def take(case: Case, index: int, verdicts: Verdicts) -> Decision:
             no = Verdict.no("advanced", reason, message, retry_at)
             return hold(case, (*verdicts, no), no, Phase.RUNNING if _begun(case) else None)
         case Finished(message):
-            return Decision((record.over(case, index, DONE, message),), verdicts)
+            what = f"{remediation.name}: {message}"
+            done = Announce("Normal", "RemediationActionDone", what)
+            return Decision((record.over(case, index, DONE, message), done), verdicts)
         case GaveUp():
             return _given_up(case, index, progress, verdicts)
 
@@ -106,8 +110,8 @@ def _given_up(case: Case, index: int, why: GaveUp, verdicts: Verdicts) -> Decisi
 def going_on(case: Case, verdicts: Verdicts) -> Decision | None:
     """Return the next step of what is seen through even though the findings may be gone by now.
 
-    A reboot that was asked for is one; should something have to be done for it once more, that is
-    decided like everything that is done.
+    A reboot that was asked for is one; should something have to be done for it once more, or be
+    waited for until it may be, that is decided like everything that is done.
     """
     index = current(case)
     procedure = procedure_at(case, index)
@@ -119,7 +123,8 @@ def going_on(case: Case, verdicts: Verdicts) -> Decision | None:
         return None
     decision = take(case, index, verdicts)
     does = any(isinstance(step, ChangeNode | Do) for step in decision.steps)
-    return None if does else decision
+    would = bool(decision.verdicts) and decision.verdicts[-1].reason in _BEFORE_IT_BEGINS
+    return None if does or would else decision
 
 
 def prepared(case: Case, index: int) -> Verdict | None:

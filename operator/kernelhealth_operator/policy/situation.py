@@ -177,6 +177,7 @@ class Situation:
     of the policy wait for room and come before this one (``queue.Place``). *read* has the bodies
     that a decision asked to be read live, by path; None for what does not exist. *zone* is as
     *others*, of the node's own zone. *outbreaks* are those that what the node has is part of.
+    *deleted* names a treatment that was open and that the API server says does not exist any more.
     """
 
     now: datetime
@@ -194,3 +195,4 @@ class Situation:
     read: Mapping[str, Any] | None = None
     zone: Tally = field(default_factory=Tally)
     outbreaks: tuple[Outbreak, ...] = ()
+    deleted: str | None = None

@@ -21,6 +21,7 @@ from kernelhealth_operator.policy import (
     match,
     opening,
     preventive,
+    reprieve,
     rungs,
 )
 from kernelhealth_operator.policy.case import DONE, PENDING, REVERTING, RUNNING, Case
@@ -100,14 +101,23 @@ def _overruled(case: Case) -> Decision | None:
 
 
 def _refused(case: Case) -> Decision | None:
-    said = case.treatment.spec.decision
-    if said not in {Said.REJECTED, Said.CANCELLED}:
+    refusal = _refusal(case)
+    if refusal is None:
         return None
     verdicts = guards.ask(case.situation, guards.ENDING)
     if no := guards.objection(verdicts):
         return holding.hold(case, verdicts, no)
-    what = f"a person set spec.decision of NodeRemediation {case.treatment.name} to {said}"
-    return ending.end(case, Phase.CANCELLED, Verdict.no("not_refused", str(said), what))
+    return ending.end(case, Phase.CANCELLED, refusal)
+
+
+def _refusal(case: Case) -> Verdict | None:
+    said = case.treatment.spec.decision
+    if said in {Said.REJECTED, Said.CANCELLED}:
+        what = f"a person set spec.decision of NodeRemediation {case.treatment.name} to {said}"
+        return Verdict.no("not_refused", str(said), what)
+    # None is opened on a node that is let be: this one was on its way when a person deleted it.
+    let_be = reprieve.not_let_be(case.situation)
+    return None if let_be.ok or said is Said.APPROVED else let_be
 
 
 def _withdrawn(case: Case) -> Decision | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from kernelhealth_api.v1alpha1.selector import LabelSelector
 from kernelhealth_operator.policy import budget
 from kernelhealth_operator.policy.decision import Verdict
-from kernelhealth_operator.policy.situation import Situation
+from kernelhealth_operator.policy.situation import CONTROL_PLANE, Situation
 
 _PATIENCE = timedelta(seconds=10)
 _AGAIN = timedelta(minutes=1)
@@ -19,6 +20,20 @@ def others_known(situation: Situation) -> Verdict:
         again = situation.now + _PATIENCE
         return Verdict.no("others_known", "ClusterUnheard", f"{what}: it is tried again", again)
     return Verdict.yes("others_known", "the other nodes are heard of")
+
+
+def control_plane_meant(situation: Situation) -> Verdict:
+    """ControlPlaneNotSelected: the policy selects the node without naming the control plane."""
+    name, policy = "control_plane_meant", situation.policy
+    if not situation.node.control_plane:
+        return Verdict.yes(name, "the node does not run the control plane")
+    if policy is not None and _names_control_plane(policy.spec.node_selector):
+        return Verdict.yes(name, "the policy selects nodes of the control plane by their label")
+    what = (
+        f"the node runs the control plane, and the nodeSelector does not name {CONTROL_PLANE}: "
+        "do so, for example with the operator Exists, to have such nodes treated"
+    )
+    return Verdict.no(name, "ControlPlaneNotSelected", what)
 
 
 def control_plane_spared(situation: Situation) -> Verdict:
@@ -60,3 +75,8 @@ def enough_sound(situation: Situation) -> Verdict:
     fewest = policy.spec.disruption.min_healthy if policy else "all"
     what = f"at least {fewest} of the policy's nodes must stay available and healthy"
     return Verdict.no("enough_sound", "MinHealthy", what)
+
+
+def _names_control_plane(selector: LabelSelector) -> bool:
+    keys = (each.key for each in selector.match_expressions)
+    return CONTROL_PLANE in {*selector.match_labels, *keys}

@@ -1,22 +1,21 @@
-"""The operator in the model: its own code from the caches to the requests, and a bad way there.
+"""The operator in the model: its own code from the caches to the requests.
 
-What is real: Fleet, Care, Executor, Effects, Answers, Writes, decide() and every remediation. What
-is played: the API server, the watches, which bring news late, and the clock.
+What is real: Fleet, Care, Executor, Effects, Answers, Bulletin, Writes, decide() and every
+remediation. What is played: the API server, the watches, which bring news late, and the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 from kernelhealth_api import registry
 from kernelhealth_api.remediation import Remediation
 from kernelhealth_operator import kinds, remediations, upkeep
 from kernelhealth_operator.answers import Answers
+from kernelhealth_operator.bulletin import Bulletin
 from kernelhealth_operator.care import Care
-from kernelhealth_operator.cluster.call import APPLY_PATCH, Guard
-from kernelhealth_operator.cluster.errors import ApiError, NotLeader, Unreachable
+from kernelhealth_operator.cluster.errors import ApiError, NotLeader
 from kernelhealth_operator.cluster.session import ApiSession
 from kernelhealth_operator.effects import Effects
 from kernelhealth_operator.events import Announcer, TokenBucket
@@ -24,89 +23,21 @@ from kernelhealth_operator.executor import Executor, Subject
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Listener
 from kernelhealth_operator.policy.decide import abandon
+from kernelhealth_operator.policy.decision import Decision
 from kernelhealth_operator.silence import Hearing
+from kernelhealth_operator.troubles import Troubles
 from kernelhealth_operator.writes import Writes
 
+from .chronicle import Chronicle
 from .hosts import REASONS
-from .server import Body, Server, Write
+from .line import Ahead, Line
+from .patches import Body
+from .server import Server, Write
 
 T = TypeVar("T")
 KNOWN: tuple[Remediation[Any], ...] = registry.load(remediations, "REMEDIATION", Remediation)
 PATIENCE = 1800.0
 """After how many seconds an agent counts as silent."""
-
-
-class Killed(Exception):  # noqa: N818 - it is no error that the operator is stopped
-    """The operator was stopped in the middle."""
-
-
-@dataclass
-class Trouble:
-    """What happens to write number *at* of a round, counted from 0.
-
-    *how*: killed before or after it, the answer lost, sent twice, carried out much later, or
-    *meddle* comes in between.
-    """
-
-    at: int
-    how: str
-    meddle: Callable[[], None] | None = None
-
-
-@dataclass
-class Line:
-    """The way to the API server, in place of a session; *late* are writes still on their way."""
-
-    server: Server
-    late: list[Write] = field(default_factory=list)
-    trouble: Trouble | None = None
-    sent: int = 0
-    policies_read: bool = False
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Body | None = None,
-        content_type: str = "",
-        field_manager: str | None = None,
-        guard: Guard | None = None,
-        **_: object,
-    ) -> Any:
-        """As ``ApiSession.request``."""
-        if method == "GET":
-            return self.server.get(path)
-        if guard is not None:
-            guard()
-        write = Write(method, path, body or {}, field_manager or "", content_type == APPLY_PATCH)
-        if path.startswith(kinds.EVENTS):
-            return {}
-        trouble, number = self.trouble, self.sent
-        self.sent += 1
-        if trouble is None or trouble.at != number:
-            return self.server.write(write)
-        return self._badly(write, trouble)
-
-    def _badly(self, write: Write, trouble: Trouble) -> Body:
-        match trouble.how:
-            case "killed before":
-                raise Killed
-            case "late":
-                self.late.append(write)
-                raise Killed
-            case "meddle" if trouble.meddle is not None:
-                trouble.meddle()
-                return self.server.write(write)
-        answer = self.server.write(write)
-        match trouble.how:
-            case "killed after":
-                raise Killed
-            case "lost":
-                raise Unreachable(write.path, "the answer was lost")
-            case "twice" if write.method != "POST":
-                return self.server.write(write)
-        return answer
 
 
 class Taker:
@@ -127,23 +58,28 @@ class Taker:
 class Replica:
     """One process of the operator; a new one knows what a list tells."""
 
-    def __init__(self, server: Server, late: list[Write], silent: set[str]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        chronicle: Chronicle,
+        ahead: Ahead,
+        late: list[Write],
+        silent: set[str],
+    ) -> None:
         self.server = server
         self.leads = True
-        self.line = Line(server, late)
+        self.line = Line(server, chronicle, ahead, late)
         self.woken: set[str] = set()
 
         def seconds() -> float:
             return server.now.timestamp()
 
         clock = Clock(lambda: server.now, seconds)
-        self.hearing = Hearing(PATIENCE)
         listener = Listener(self.woken.add, lambda _: None)
-        self.fleet = Fleet(clock, self.hearing, listener, REASONS, silent)
+        self.fleet = Fleet(clock, Hearing(PATIENCE), listener, REASONS, silent)
         session = cast("ApiSession", self.line)
         self._writes = Writes(session, self._fence)
-        self._taker = Taker(self.fleet)
-        answers = Answers(session, self.fleet, self._taker)
+        answers = Answers(session, self.fleet, Taker(self.fleet))
         bucket = TokenBucket(1000, 1000.0, clock.seconds)
         announcer = Announcer(self._writes, "model", bucket, clock.seconds)
         effects = Effects(self._writes, answers, self.fleet)
@@ -151,6 +87,7 @@ class Replica:
         self._care = Care(
             self.fleet, answers, self.executor, KNOWN, clock, self.woken.add, lambda: ()
         )
+        self._bulletin = Bulletin(self.fleet, answers, self._writes, clock, PATIENCE)
         self.hear_policies()
         for name in server.nodes:
             self.hear(name)
@@ -163,49 +100,55 @@ class Replica:
         for policy in self.server.policies.values():
             self.fleet.put_policy(policy)
 
-    def hear(self, name: str, *, only: str = "") -> None:
-        """The watches bring all that is new about a node, or one of them does."""
+    def hear(self, name: str, *, only: str = "", again: bool = False) -> None:
+        """The watches bring all that is new about a node, or one of them does; *again*: all."""
         if only in {"", "treatments"}:
-            self._hear_treatments(name)
+            self._hear_treatments(name, again)
         if only in {"", "node"}:
-            self._hear_node(name)
-        if only in {"", "health"} and (body := self.server.healths.get(name)) is not None:
-            held = self.fleet.healths.get(name)
-            if held is None or held.resource_version != body["metadata"]["resourceVersion"]:
-                self.fleet.put_health(kinds.health_of(body))
+            self._hear_node(name, again)
+        body = self.server.healths.get(name) if only in {"", "health"} else None
+        if body is not None and (again or _is_news(self.fleet.healths.get(name), body)):
+            self.fleet.put_health(kinds.health_of(body))
 
-    def _hear_node(self, name: str) -> None:
+    def is_stale(self, name: str) -> bool:
+        """Whether what is known of a node is not what is stored."""
+        stored, fleet = self.server, self.fleet
+        mine = [b for b in stored.remediations.values() if b["spec"]["nodeName"] == name]
+        return (
+            any(_is_news(fleet.treatments.get(one["metadata"]["name"]), one) for one in mine)
+            or len(mine) != len(fleet.treatments_of(name))
+            or (name in stored.nodes and _is_news(fleet.nodes.get(name), stored.nodes[name]))
+            or (name in stored.healths and _is_news(fleet.healths.get(name), stored.healths[name]))
+        )
+
+    def _hear_node(self, name: str, again: bool) -> None:  # noqa: FBT001
         body, held = self.server.nodes.get(name), self.fleet.nodes.get(name)
         if body is None:
             if held is not None:
                 self.fleet.drop_node(held)
-        elif held is None or held.resource_version != body["metadata"]["resourceVersion"]:
+        elif again or _is_news(held, body):
             self.fleet.put_node(kinds.node_of(body))
 
-    def _hear_treatments(self, name: str) -> None:
+    def _hear_treatments(self, name: str, again: bool) -> None:  # noqa: FBT001
         stored = self.server.remediations
         for one in self.fleet.treatments_of(name):
             if one.name not in stored:
                 self.fleet.drop_treatment(one)
         for body in stored.values():
-            if body["spec"]["nodeName"] != name:
-                continue
             held = self.fleet.treatments.get(body["metadata"]["name"])
-            if held is None or held.resource_version != body["metadata"]["resourceVersion"]:
+            if body["spec"]["nodeName"] == name and (again or _is_news(held, body)):
                 self.fleet.put_treatment(kinds.treatment_of(body))
 
-    def work(self, name: str, trouble: Trouble | None = None) -> int:
+    def work(self, name: str) -> int:
         """Look at one node and do what is to be done; returns how many writes were sent.
 
         Raises ``Killed``.
         """
-        self.line.trouble, self.line.sent = trouble, 0
+        self.line.sent = 0
         try:
             _done(self._round(name))
         except (ApiError, NotLeader):
             return self.line.sent + 1
-        finally:
-            self.line.trouble = None
         return self.line.sent
 
     async def _round(self, name: str) -> None:
@@ -215,7 +158,16 @@ class Replica:
                     now, subject = self.server.now, Subject(name, one.spec.node_uid)
                     await self.executor.execute(subject, abandon(one, now), now)
             return
-        await self._care.treat(name)
+        decision = Decision()
+        with Troubles() as troubles:
+            with troubles.noted():
+                decision = await self._care.treat(name)
+            with troubles.noted():
+                await self._take_back(name)
+            with troubles.noted():
+                await self._bulletin.tell(name, decision)
+
+    async def _take_back(self, name: str) -> None:
         health = self.fleet.healths.get(name)
         if health is not None and upkeep.forgotten(health, self.fleet.open_treatment(name)):
             self.executor.answers.fold_health(await self._writes.request(name, health.uid, None))
@@ -224,6 +176,10 @@ class Replica:
         if not self.leads:
             raise NotLeader("the lease is another one's")
         return 10.0
+
+
+def _is_news(held: Any, body: Body) -> bool:
+    return held is None or bool(held.resource_version != body["metadata"]["resourceVersion"])
 
 
 def _done(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -7,35 +7,38 @@ Objects are as on the wire, and are never changed in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from kernelhealth_operator.cluster.errors import Conflict, NotFound, Throttled
+from kernelhealth_operator.cluster.errors import Conflict, NotFound
 from kernelhealth_operator.kinds import EVENTS, HEALTHS, NODES, POLICIES, REMEDIATIONS
 from kernelhealth_operator.policy.situation import Policy
 
-Body = dict[str, Any]
+from .patches import Body, applied, bare, managed, merged, same, unschedulable
+from .pods import EVICTION, Pods
+
 OPERATOR = "kernelhealth-operator"
-PODS, BUDGETS, EVICTION = "/api/v1/pods", "/poddisruptionbudgets", "/eviction"
 
 
 @dataclass(frozen=True)
 class Write:
-    """A request that changes something; *manager* is whose the fields are from then on."""
+    """A request that changes something; *manager* is whose the fields are from then on.
+
+    *sent* is when, of one that is late.
+    """
 
     method: str
     path: str
     body: Body
     manager: str
     apply: bool = False
+    sent: datetime | None = None
 
 
 @dataclass
 class Server:
-    """Everything that is stored, at *now*. *budget* is how many pods may be evicted still.
+    """Everything that is stored, at *now*.
 
     *watched* is told of each write before it is carried out, and may object.
     """
@@ -47,19 +50,17 @@ class Server:
     healths: dict[str, Body] = field(default_factory=dict)
     remediations: dict[str, Body] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
-    pods: dict[str, Body] = field(default_factory=dict)
     objects: dict[str, Body] = field(default_factory=dict)
-    budget: int = 1
+    pods: Pods = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pods = Pods(self.put)
 
     def get(self, path: str) -> Body:
         """What is to be found there; ``NotFound``."""
-        parts = urlsplit(path)
-        if parts.path == PODS:
-            selected = parse_qs(parts.query)["fieldSelector"][0].removeprefix("spec.nodeName=")
-            return {"items": [p for p in self.pods.values() if p["spec"]["nodeName"] == selected]}
-        if parts.path.endswith(BUDGETS):
-            return {"items": [self._guard(parts.path.split("/")[-2])]}
-        kind, _, name = parts.path.rpartition("/")
+        if (pods := self.pods.get(path)) is not None:
+            return pods
+        kind, _, name = path.rpartition("/")
         if kind == POLICIES and name in self.policies:
             return {"metadata": {"name": name}, "policy": self.policies[name]}
         found = self._kind(kind).get(name) if kind in _STORED else self.objects.get(path)
@@ -73,20 +74,20 @@ class Server:
             return {}
         self.watched(write)
         if write.path.endswith(EVICTION):
-            return self._evict(write)
+            return self.pods.evict(write.path, write.body, self.now)
         kind, _, name = write.path.removesuffix("/status").rpartition("/")
         if write.path == REMEDIATIONS:
             return self._create(self.remediations, write)
         if kind in _STORED:
             return self._patch(self._kind(kind), name, write)
         if write.method == "DELETE":
-            return self._delete_pod(write.path.split("/")[-1], write.body)
+            return self.pods.delete(write.path.split("/")[-1], write.body, self.now)
         return self._foreign(write)
 
     def put(self, kind: dict[str, Body], name: str, body: Body) -> Body:
         """Store an object at the next version, unless it is as it was."""
         before = kind.get(name)
-        if before is not None and _same(before, body):
+        if before is not None and same(before, body):
             return before
         self.version += 1
         metadata = {**body["metadata"], "resourceVersion": str(self.version)}
@@ -97,23 +98,15 @@ class Server:
         """Somebody merges *change* into an object, whatever its version."""
         before = kind[name]
         body = merged(before, change)
-        was, shall = _unschedulable(before), _unschedulable(body)
+        was, shall = unschedulable(before), unschedulable(body)
         if kind is self.nodes and was != shall:
-            body = _managed(body, manager if shall else None)
+            body = managed(body, manager if shall else None)
         return self.put(kind, name, body)
 
     def hand(self, name: str) -> str | None:
         """Who made a Node unschedulable."""
         fields = self.nodes[name]["metadata"].get("managedFields", ())
         return next((one["manager"] for one in fields), None)
-
-    def bury(self) -> None:
-        """All pods that were to end have ended."""
-        self.pods = {
-            name: pod
-            for name, pod in self.pods.items()
-            if "deletionTimestamp" not in pod["metadata"]
-        }
 
     def _kind(self, path: str) -> dict[str, Body]:
         stored = {NODES: self.nodes, HEALTHS: self.healths, REMEDIATIONS: self.remediations}
@@ -123,7 +116,8 @@ class Server:
         name = write.body["metadata"]["name"]
         if name in kind:
             raise Conflict(f"POST {write.path}", f"{name} exists", status=409)
-        stamp = {"creationTimestamp": _wire(self.now), "uid": f"uid-{self.version + 1}"}
+        created = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = {"creationTimestamp": created, "uid": f"uid-{self.version + 1}"}
         return self.put(kind, name, merged(write.body, {"metadata": stamp}))
 
     def _patch(self, kind: dict[str, Body], name: str, write: Write) -> Body:
@@ -135,47 +129,13 @@ class Server:
         for part in ("resourceVersion", "uid"):
             if part in wanted and wanted[part] != before["metadata"][part]:
                 raise Conflict(call, f"{part} is {before['metadata'][part]}", status=409)
-        change = _bare(write.body)
+        change = bare(write.body)
         if write.path.startswith(HEALTHS) and write.apply:
-            # What an apply leaves out, it gives up.
-            change = {**change, "spec": {"request": None, **change.get("spec", {})}}
+            # Two managers, each with one field of its own.
+            status = write.path.endswith("/status")
+            part, only = ("status", "remediation") if status else ("spec", "request")
+            return self.put(kind, name, applied(before, change, part, only))
         return self.edit(kind, name, change, write.manager)
-
-    def _evict(self, write: Write) -> Body:
-        name = write.body["metadata"]["name"]
-        pod = self._pod(name, write.body["deleteOptions"], write.path)
-        if self.budget < 1 and "deletionTimestamp" not in pod["metadata"]:
-            raise Throttled(f"POST {write.path}", "the budget guard forbids it", status=429)
-        return self._end(name, pod)
-
-    def _delete_pod(self, name: str, options: Body) -> Body:
-        return self._end(name, self._pod(name, options, name))
-
-    def _pod(self, name: str, options: Body, path: str) -> Body:
-        pod = self.pods.get(name)
-        if pod is None:
-            raise NotFound(path, "there is none", status=404)
-        if pod["metadata"]["uid"] != options["preconditions"]["uid"]:
-            raise Conflict(path, "another uid", status=409)
-        return pod
-
-    def _end(self, name: str, pod: Body) -> Body:
-        return self.put(
-            self.pods, name, merged(pod, {"metadata": {"deletionTimestamp": _wire(self.now)}})
-        )
-
-    def _guard(self, namespace: str) -> Body:
-        return {
-            "metadata": {"namespace": namespace, "name": "guard", "generation": 1},
-            "spec": {"selector": {"matchLabels": {"app": "guarded"}}},
-            "status": {
-                "observedGeneration": 1,
-                "disruptionsAllowed": self.budget,
-                "currentHealthy": 1 + self.budget,
-                "desiredHealthy": 1,
-                "expectedPods": 2,
-            },
-        }
 
     def _foreign(self, write: Write) -> Body:
         if write.method == "POST":
@@ -189,42 +149,3 @@ class Server:
 
 
 _STORED = frozenset({NODES, HEALTHS, REMEDIATIONS})
-
-
-def merged(body: Mapping[str, Any], change: Mapping[str, Any]) -> Body:
-    """JSON merge patch, RFC 7386."""
-    result = dict(body)
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, Mapping):
-            old = result.get(key)
-            result[key] = merged(old if isinstance(old, Mapping) else {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _bare(body: Body) -> Body:
-    """A change without its preconditions."""
-    metadata = body.get("metadata", {})
-    kept = {k: v for k, v in metadata.items() if k not in {"resourceVersion", "uid"}}
-    return {**body, "metadata": kept}
-
-
-def _same(before: Body, after: Body) -> bool:
-    return _bare(before) == _bare(after)
-
-
-def _unschedulable(node: Body) -> bool:
-    return bool(node.get("spec", {}).get("unschedulable"))
-
-
-def _managed(node: Body, manager: str | None) -> Body:
-    entry: Body = {"manager": manager, "fieldsV1": {"f:spec": {"f:unschedulable": {}}}}
-    fields = [] if manager is None else [entry]
-    return {**node, "metadata": {**node["metadata"], "managedFields": fields}}
-
-
-def _wire(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

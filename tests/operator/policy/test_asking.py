@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -170,6 +171,29 @@ def test_when_the_last_cure_is_answered_the_rung_is_done_and_says_the_answer() -
     progress = reclaimed(after(FIRST, second, answer=answer(second, RequestState.SUCCEEDED)))
 
     assert progress == Finished("Succeeded: it was looked at")
+
+
+def test_what_came_of_every_cure_is_told_in_the_end() -> None:
+    asked = reclaimed(after(FIRST, answer=answer(FIRST, RequestState.SUCCEEDED)))
+    second, said = request_in(asked), asked.message
+    waiting = after(FIRST, second, answer=answer(second, RequestState.REFUSED))
+
+    progress = reclaimed(replace(waiting, rung=waiting.rung.model_copy(update={"message": said})))
+
+    assert said == f"Succeeded: it was looked at; the agent is asked for {UNMOUNT}"
+    assert progress == Finished("Succeeded: it was looked at; Refused: it was looked at")
+
+
+def test_what_is_sent_again_is_told_once() -> None:
+    asked = reclaimed(after(FIRST, answer=answer(FIRST, RequestState.SUCCEEDED)))
+    second, said = request_in(asked), asked.message
+    lost = after(FIRST, second, answer=answer(FIRST, RequestState.SUCCEEDED))
+    lost = replace(lost, asked=FIRST, rung=lost.rung.model_copy(update={"message": said}))
+
+    progress = reclaimed(lost)
+
+    assert request_in(progress).id == second.id
+    assert progress.message == said
 
 
 def test_an_agent_that_does_not_answer_is_given_until_five_minutes_after_the_deadline() -> None:

@@ -12,6 +12,7 @@ import pytest
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import Disruption, Mode
 from kernelhealth_api.v1alpha1.nodekernelhealth import Health
 from kernelhealth_api.v1alpha1.noderemediation import Decision, Phase
+from kernelhealth_api.v1alpha1.selector import LabelRequirement, LabelSelector
 from kernelhealth_operator.policy import checks, guards, turns
 from kernelhealth_operator.policy.decision import Verdict
 from kernelhealth_operator.policy.situation import CONTROL_PLANE, Situation, Tally
@@ -35,6 +36,14 @@ def overruled(b: Any, ago: timedelta, **changes: Any) -> tuple[Any, ...]:
 
 
 NOES = {
+    "a node of the control plane is selected with all others": Case(
+        turns.control_plane_meant,
+        lambda b: {"node": b.node(labels={CONTROL_PLANE: ""})},
+        "ControlPlaneNotSelected",
+        "the node runs the control plane, and the nodeSelector does not name "
+        "node-role.kubernetes.io/control-plane: do so, for example with the operator Exists, to "
+        "have such nodes treated",
+    ),
     "no policy selects the node": Case(
         checks.policy_exists,
         lambda _: {"policy": None},
@@ -219,6 +228,28 @@ NOES = {
 }
 
 YESES = {
+    "the control plane is meant by a label": Case(
+        turns.control_plane_meant,
+        lambda b: {
+            "node": b.node(labels={CONTROL_PLANE: ""}),
+            "policy": b.policy(node_selector=LabelSelector(match_labels={CONTROL_PLANE: ""})),
+        },
+        "Ok",
+        "the policy selects nodes of the control plane by their label",
+    ),
+    "the control plane is meant by a requirement": Case(
+        turns.control_plane_meant,
+        lambda b: {
+            "node": b.node(labels={CONTROL_PLANE: ""}),
+            "policy": b.policy(
+                node_selector=LabelSelector(
+                    match_expressions=(LabelRequirement(key=CONTROL_PLANE, operator="Exists"),)
+                )
+            ),
+        },
+        "Ok",
+        "the policy selects nodes of the control plane by their label",
+    ),
     "the node is exempt with another value than true": Case(
         checks.not_opted_out,
         lambda b: {"node": b.node(labels={"kernelhealth.io/ignore": "false"})},

@@ -20,6 +20,7 @@ from kernelhealth_operator.policy.decision import (
     OpenRemediation,
     SetStatus,
 )
+from kernelhealth_operator.policy.reprieve import LET_BE
 
 NAME = "worker-1-abc"
 
@@ -71,8 +72,12 @@ def test_a_sick_node_that_is_only_observed_waits_for_nothing(build: Any) -> None
 def test_in_mode_auto_a_treatment_opens_that_waits_for_nothing(build: Any) -> None:
     decision = decide(build.situation(), build.remediations)
 
-    (step,) = decision.steps
+    step, _ = decision.steps
     assert isinstance(step, OpenRemediation)
+    assert told(decision) == (
+        "RemediationOpened",
+        f"NetworkNamespaceLeaked: NodeRemediation {step.name} begins, nothing is against it",
+    )
     assert (step.spec.policy, step.spec.rule, step.spec.node_uid) == ("workers", "leaks", "uid-1")
     assert step.spec.plan == ({"cordon": {}},)
     assert step.status.phase is Phase.WAITING
@@ -227,7 +232,8 @@ def test_when_the_findings_are_gone_recovery_is_counted(build: Any) -> None:
 
     decision = decide(situation, build.remediations)
 
-    assert kinds(decision) == ["SetStatus"]
+    assert kinds(decision) == ["SetStatus", "Announce"]
+    assert told(decision) == ("RemediationVerifying", written(decision).waiting_for)
     assert written(decision).phase is Phase.VERIFYING
     assert written(decision).healthy_since == build.now
     assert decision.due == build.now + timedelta(minutes=10)
@@ -241,7 +247,8 @@ def test_when_the_findings_return_recovery_is_counted_anew(build: Any) -> None:
 
     decision = decide(build.situation(node=ours(build), treatment=treatment), build.remediations)
 
-    assert kinds(decision) == ["SetStatus"]
+    assert kinds(decision) == ["SetStatus", "Announce"]
+    assert told(decision)[1].startswith(f"{written(decision).message}: ")
     assert written(decision).phase is Phase.RUNNING
     assert written(decision).healthy_since is None
 
@@ -312,7 +319,7 @@ def test_giving_back_is_called_off_when_the_findings_return_in_time(build: Any) 
 
     decision = decide(build.situation(node=ours(build), treatment=treatment), build.remediations)
 
-    assert kinds(decision) == ["ChangeNode", "SetStatus"]
+    assert kinds(decision) == ["ChangeNode", "SetStatus", "Announce"]
     assert "spec" not in patched(decision)
     assert written(decision).rungs[0].state == "Done"
     assert written(decision).phase is Phase.RUNNING
@@ -328,7 +335,8 @@ def test_a_persons_uncordon_ends_the_treatment(build: Any, owner: str | None) ->
 
     assert kinds(decision) == ["ChangeNode", "SetStatus", "Announce"]
     assert "spec" not in patched(decision)
-    assert patched(decision)["metadata"]["annotations"] == {CORDONED_BY: None}
+    assert patched(decision)["metadata"]["annotations"].get(CORDONED_BY) is None
+    assert patched(decision)["metadata"]["annotations"][LET_BE].startswith(f"{NAME} ")
     assert written(decision).phase is Phase.CANCELLED
     assert written(decision).rungs[0].state == "Overruled"
     assert written(decision).finished_at == build.now
@@ -368,7 +376,10 @@ def test_a_persons_no_before_anything_was_done_ends_it(build: Any, said: Said) -
 
     decision = decide(build.situation(treatment=treatment), build.remediations)
 
-    assert kinds(decision) == ["SetStatus", "Announce"]
+    assert kinds(decision) == ["ChangeNode", "SetStatus", "Announce"]
+    assert patched(decision)["metadata"]["annotations"] == {
+        LET_BE: f"{NAME} {build.now:%Y-%m-%dT%H:%M:%SZ}"
+    }
     assert written(decision).phase is Phase.CANCELLED
     assert written(decision).message == (
         f"{said}: a person set spec.decision of NodeRemediation {NAME} to {said}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kernelhealth_api.procedure import AskAgent
-from kernelhealth_api.v1alpha1.kernelhealthpolicy import Mode
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import MaintenanceWindow, Mode
 from kernelhealth_api.v1alpha1.noderemediation import Decision as Said
 from kernelhealth_api.v1alpha1.noderemediation import NodeRemediationStatus, Phase, RungState
 from kernelhealth_api.v1alpha1.request import (
@@ -198,19 +198,29 @@ def test_the_cordon_of_what_was_in_vain_stays_while_the_node_is_sick(build: Any)
     assert decision.waiting_for.startswith("Ineffective: NetworkNamespaceLeaked is still there")
 
 
-@pytest.mark.parametrize("doubt", ["silent", "no report", "no policy"])
+@pytest.mark.parametrize("doubt", ["silent", "no report"])
 def test_the_cordon_of_what_was_in_vain_stays_while_nobody_knows_better(
     build: Any, doubt: str
 ) -> None:
     doubts: dict[str, dict[str, Any]] = {
         "silent": {"report": replace(build.report(), silent=True)},
         "no report": {"report": None},
-        "no policy": {"policy": None},
     }
 
     decision = decided(build, ended(build, ladder_in_vain(build), **doubts[doubt]))
 
     assert decision.steps == ()
+
+
+def test_the_cordon_of_what_was_in_vain_goes_with_the_policy_that_asked_for_it(
+    build: Any,
+) -> None:
+    unwanted = ended(build, ladder_in_vain(build), policy=None)
+
+    decision = decided(build, unwanted)
+
+    (change,) = (step.action.body for step in decision.steps if isinstance(step, ChangeNode))
+    assert change["spec"] == {"unschedulable": None}
 
 
 def test_the_cordon_of_what_was_in_vain_goes_when_the_node_gets_well(build: Any) -> None:
@@ -415,3 +425,39 @@ def test_a_rung_that_helped_before_it_was_over_is_done_and_says_what_the_agent_s
     assert written(closed).phase is Phase.SUCCEEDED
     assert states(closed) == ["Reverted", "Skipped", "Done"]
     assert written(closed).rungs[2].message == "Succeeded: unloaded"
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_a_node_that_is_well_does_not_wait_for_the_next_window_to_be_asked_again(
+    build: Any, *, well: bool
+) -> None:
+    """Its agent was too late for the first window, and its findings have gone since."""
+    plan: Plan = ({"cordon": {}}, {"reboot": {"kured": ""}})
+    window = MaintenanceWindow(schedule="0 2 * * *", duration=timedelta(hours=1))
+    asked = f"{NAME}-1-0-reboot"
+    late = RequestStatus(
+        id=asked, state=RequestState.REFUSED, message="too late", finished_at=build.now
+    )
+    rungs = (
+        RungState(action="cordon", state="Done"),
+        RungState(
+            action="reboot",
+            state="Running",
+            requests=(asked,),
+            started_at=build.now - timedelta(hours=9),
+            stepped_at=build.now - timedelta(hours=9),
+        ),
+    )
+    situation = build.situation(
+        node=build.node(unschedulable=True, cordon_owner=NAME, boot_id="one"),
+        report=build.report(*(() if well else (build.finding(),)), boot_id="one", request=late),
+        policy=build.policy(build.rule(actions=plan), maintenance_windows=(window,)),
+        treatment=build.treatment(Phase.RUNNING, plan=plan, boot_id="one", rungs=rungs),
+    )
+
+    decision = decide(situation, build.remediations)
+
+    (written,) = (step.status for step in decision.steps if isinstance(step, SetStatus))
+    assert written.phase is (Phase.VERIFYING if well else Phase.RUNNING)
+    assert written.waiting_for is not None
+    assert written.waiting_for.startswith("HealthyDelay" if well else "MaintenanceWindow")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import Disruption
 from kernelhealth_operator.spread import Spread, Terms
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -171,3 +172,21 @@ def test_nothing_is_kept_of_what_is_over() -> None:
     until(spread, 60)
 
     assert spread.empty
+
+
+@pytest.mark.parametrize(
+    ("threshold", "nodes", "wanted"),
+    [(5, 6, 5), (5, 1_000, 5), (5, 2_999, 5), (5, 15_000, 30), (50, 15_000, 50), (0, 15_000, 0)],
+)
+def test_among_thousands_of_nodes_it_takes_one_in_five_hundred(
+    threshold: int, nodes: int, wanted: int
+) -> None:
+    assert Terms.of(Disruption(storm_threshold=threshold), nodes).threshold == wanted
+
+
+def test_a_few_of_a_thousand_nodes_that_fall_ill_over_a_week_are_no_storm() -> None:
+    terms = Terms.of(Disruption(), 1_000)
+    spread = spread_of(*(hours * 60 for hours in range(0, 7 * 24, 4)))
+
+    assert len(spread.ill) > terms.threshold
+    assert until(spread, 7 * 24 * 60, terms) is None

@@ -1,0 +1,1 @@
+"""What the plugin shows: values in, text or plain data out."""

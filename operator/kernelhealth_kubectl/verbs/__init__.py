@@ -1,0 +1,1 @@
+"""What the plugin can be asked for; each module is one verb or a few alike."""

@@ -1,6 +1,7 @@
 """``python -m kernelhealth_e2e``: prepare a machine, keep a cluster running, take it down.
 
-prepare   install packages and build the Kubernetes programs, so that later runs start at once
+prepare   install packages, build the Kubernetes programs and fetch the kernel of virtual machines,
+          so that later runs start at once
 up        start a cluster that stays, and print how to use it
 down      remove every cluster that stayed, and what crashed runs have left
 """
@@ -13,8 +14,9 @@ import sys
 from kernelhealth_e2e import cache, interruption, provision, runs
 from kernelhealth_e2e.cache import Cache
 from kernelhealth_e2e.cluster import Cluster, Settings
-from kernelhealth_e2e.errors import HarnessError
+from kernelhealth_e2e.errors import HarnessError, UnavailableError
 from kernelhealth_e2e.progress import Progress
+from kernelhealth_e2e.vm import kernel
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +39,11 @@ def main(arguments: list[str]) -> int:
 def _prepare(store: Cache, progress: Progress) -> None:
     progress.say(f"Kubernetes programs: {provision.for_node(os.environ, store, progress)}")
     provision.for_images(progress)
+    try:
+        provision.for_virtual_machines(progress)
+        progress.say(f"kernel of virtual machines: {kernel.debian(store, progress).release}")
+    except UnavailableError as reason:
+        progress.say(str(reason))
 
 
 def _up(store: Cache, progress: Progress) -> None:

@@ -69,14 +69,18 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """In the namespaces of a running process, named by its pid as this process sees it."""
+    """In the namespaces of a running process, named by its pid as this process sees it.
+
+    Of those that are not among ``kinds`` (but always the PID namespace) it keeps its own.
+    """
 
     pid: int
+    kinds: tuple[str, ...] = _KINDS
 
     @contextmanager
     def entrance(self, *, bound: bool) -> Iterator[Callable[[], None]]:
         """See Place; the child is the caller's own although it is in another PID namespace."""
-        descriptors = [os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY) for kind in _KINDS]
+        descriptors = [os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY) for kind in self.kinds]
         theirs = os.open(f"/proc/{self.pid}/ns/pid", os.O_RDONLY)
 
         def enter() -> None:

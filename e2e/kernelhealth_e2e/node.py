@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -98,9 +99,10 @@ class Node:
         self.start_kubelet()
 
     def start_kubelet(self) -> None:
-        """Start the kubelet, at first or after stop_kubelet()."""
+        """Start the kubelet, at first or after stop_kubelet(), and what answers the reboot hook."""
         self._kubelet = self._start(
             "kubelet",
+            *(sys.executable, "-m", "kernelhealth_e2e.simulated_boot"),
             str(self.settings.binaries / "kubelet"),
             "--config=/etc/kubernetes/kubelet.yaml",
             f"--kubeconfig={self._kubeconfig}",

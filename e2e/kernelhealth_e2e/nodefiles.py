@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POD_RANGE = "10.244.0.0/24"
+STATIC_PODS = "/etc/kubernetes/manifests"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
 # A process without CAP_SYS_RESOURCE may not lower oom_score_adj; runc then dies in the middle of
@@ -48,7 +49,7 @@ _CNI: dict[str, Any] = {
 
 def write(etc: Path, *, ca: Path, cgroup: str) -> None:
     """Write what boot.sh lays over the node's /etc."""
-    for name in ("cni/net.d", "containerd", "kubernetes"):
+    for name in ("cni/net.d", "containerd", "kubernetes/manifests"):
         (etc / name).mkdir(parents=True)
     (etc / "cni/net.d/10-kernelhealth.conflist").write_text(json.dumps(_CNI, indent=1))
     (etc / "containerd/config.toml").write_text(CONTAINERD)
@@ -70,6 +71,7 @@ def _kubelet(ca: Path, cgroup: str) -> dict[str, Any]:
         "cgroupRoot": f"/{cgroup}",
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
+        "staticPodPath": STATIC_PODS,
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "makeIPTablesUtilChains": False,
         "resolvConf": "",

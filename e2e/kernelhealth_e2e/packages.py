@@ -33,6 +33,13 @@ NODE = {
     "iptables": "iptables",
     "conntrack": "conntrack",
 }
+VIRTUAL_MACHINES = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "modprobe": "kmod",
+    "depmod": "kmod",
+    "mkfs.ext4": "e2fsprogs",
+    "/lib/systemd/systemd": "systemd",
+}
 IMAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 
 # Debian puts administrators' programs where a user's PATH does not look.

@@ -23,7 +23,8 @@ _TIDYING_SECONDS = 60
 class Wanted:
     """A pod: *files* are put into *directory*, by name, through a ConfigMap.
 
-    It waits until it is deleted, unless another *image* does something else with *arguments*.
+    It waits until it is deleted, unless another *image* does something else with *arguments*, or
+    runs another *command*. The scheduler finds it a node, unless it is given one.
     """
 
     namespace: str
@@ -35,6 +36,8 @@ class Wanted:
     image: str = pauseimage.NAME
     arguments: tuple[str, ...] = ()
     restart: str = "Always"
+    command: tuple[str, ...] = ()
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +130,13 @@ def _spec(wanted: Wanted) -> dict[str, Any]:
     container = {
         "name": "main",
         "image": wanted.image,
+        "command": list(wanted.command),
         "args": list(wanted.arguments),
         "imagePullPolicy": "Never",
         "securityContext": {"privileged": wanted.privileged},
     }
     return {
+        "nodeName": wanted.node,
         "hostNetwork": wanted.host_network,
         "restartPolicy": wanted.restart,
         "terminationGracePeriodSeconds": 1,

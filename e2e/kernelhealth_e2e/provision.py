@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 
 from kernelhealth_e2e import binaries, packages
@@ -32,6 +33,16 @@ def for_node(environ: Mapping[str, str], cache: Cache, progress: Progress) -> Pa
         raise UnavailableError("a node needs namespaces, mounts and control groups; run as root")
     packages.require(packages.CONTROL_PLANE | packages.NODE, machine, progress)
     return binaries.find(cache, environ, progress)
+
+
+def for_virtual_machines(progress: Progress) -> None:
+    """Provide what emulates a machine with a kernel of its own; UnavailableError beside x86-64."""
+    if platform.machine() != "x86_64":
+        raise UnavailableError(
+            f"virtual machines are emulated for x86-64, and this is {platform.machine()}: run this "
+            "on an x86-64 machine"
+        )
+    packages.require(packages.VIRTUAL_MACHINES, Machine.here(), progress)
 
 
 def for_images(progress: Progress) -> None:

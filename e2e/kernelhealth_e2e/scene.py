@@ -16,6 +16,7 @@ from kernelhealth_e2e.observing import NotSeenError, Object, Observer
 
 LEAK, CONDITION = "NetworkNamespaceLeaked", "NetworkNamespacesHealthy"
 OWNER = "kernelhealth.io/cordoned-by"
+LET_BE = "kernelhealth.io/let-be"
 PODS = "shop"
 POLICY = "under-test"
 AGENT_METRICS = "10.88.0.1:9469"
@@ -30,15 +31,16 @@ Samples = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A cluster with our software on it, as the administrator sees it."""
+    """A cluster with our software on it, as the administrator sees it: *on* one node."""
 
     cluster: Cluster
     observer: Observer
+    on: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the only node."""
-        return self.cluster.settings.node_name
+        """The name of that node; the harness's own, unless another was named."""
+        return self.on or self.cluster.settings.node_name
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl as the administrator and return what it printed; failing raises."""
@@ -132,7 +134,12 @@ class Scene:
         self.kubectl("delete", "kernelhealthpolicies", "--all")
         self.node("no cordon of ours", lambda node: not owner(node))
         self.kubectl("uncordon", self.name)
+        # Whoever deletes one that has not ended says no to it, which is noted on the Node.
+        for treatment in self.names(_TREATMENTS):
+            ended = "--for=jsonpath={.status.finishedAt}"
+            self.kubectl("wait", ended, f"{_TREATMENTS}/{treatment}", "--timeout=60s")
         self.kubectl("delete", _TREATMENTS, "--all")
+        self.kubectl("annotate", "node", self.name, f"{LET_BE}-")
         self.cluster.kubectl(*pods_left, "--grace-period=1", seconds=_MANY_PODS_SECONDS)
         self.followed(None)
         self.health("a healthy node", is_well)

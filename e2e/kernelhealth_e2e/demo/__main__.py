@@ -16,7 +16,7 @@ from rich.table import Table
 from kernelhealth_e2e import cache, installation, interruption, provision, runs
 from kernelhealth_e2e.cache import Cache
 from kernelhealth_e2e.cluster import Cluster, Settings
-from kernelhealth_e2e.demo import leak, traps
+from kernelhealth_e2e.demo import cure, leak, traps
 from kernelhealth_e2e.demo.stage import Of, Stage
 from kernelhealth_e2e.errors import HarnessError, UnavailableError
 from kernelhealth_e2e.observing import NotSeenError, Observer
@@ -27,7 +27,7 @@ def main() -> int:
     """Play the demo."""
     parser = argparse.ArgumentParser(
         prog="make demo",
-        description="A pod leaks its network namespace on a real cluster: seen, cordoned, healed.",
+        description="Pods leak their network namespaces on a real cluster: seen, cordoned, cured.",
         epilog="example: make demo KEEP=1",
     )
     parser.add_argument("--keep", action="store_true", help="leave the cluster running")
@@ -88,6 +88,7 @@ def _story(stage: Stage) -> None:
         lambda health: health["status"].get("policy") == "workers",
     )
     leak.play(stage)
+    cure.play(stage)
     traps.gssproxy(stage)
     traps.suppress_prefix(stage)
 

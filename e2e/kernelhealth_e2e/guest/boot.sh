@@ -42,9 +42,10 @@ for place in /var/lib/containerd /var/lib/kubelet /var/log/pods; do
 	mount --bind "$run/disk$place" "$root$place"
 done
 
-# The kubelet sets these for the whole kernel; here it sets a copy.
+# The kubelet sets these for the whole kernel; here it sets a copy. The last one says which boot this
+# is: ../simulated_boot.py changes the copy.
 for tunable in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
-	kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+	kernel/keys/root_maxkeys kernel/keys/root_maxbytes kernel/random/boot_id; do
 	mkdir -p "$run/tunables/${tunable%/*}"
 	cat "/proc/sys/$tunable" >"$run/tunables/$tunable"
 	mount --bind "$run/tunables/$tunable" "$root/proc/sys/$tunable"

@@ -16,7 +16,7 @@ from kernelhealth_agent import errors
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.kernel import kcore, net_layout
 from kernelhealth_agent.kernel.kcore import Segment
-from kernelhealth_agent.kernel.leaks import Hidden
+from kernelhealth_agent.kernel.leaks import Hidden, NetworkNamespaces
 from kernelhealth_agent.kernel.namespace_answers import Listed, Socket
 from kernelhealth_agent.kernel.namespaces import Inventory, Remembered
 from kernelhealth_agent.kernel.net_layout import LIST, SYMBOLS, TYPES, Layout
@@ -183,3 +183,16 @@ def _ids(memory: _Memory, machine: int, layout: Layout) -> Mapping[int, int]:
     root = memory.pointer(machine + layout.ids)
     entries = net_layout.entries(layout.node, root, memory.read, _CORE, _MOST)
     return {address: nsid for nsid, address in entries.items()}
+
+
+def excess(host: Host, inventory: Inventory, found: NetworkNamespaces) -> int | None:
+    """Return how many namespaces the slab has that nothing shows; None where that is not known.
+
+    The kernel's own list names all of them, and one that only sees a part of the machine, or did
+    not look at everything, cannot compare.
+    """
+    if found.objects is None or found.listed is not None or not inventory.thorough:
+        return None
+    if inventory.blind or not sees_all_processes(host):
+        return None
+    return max(0, found.objects - found.reachable - len(found.unreachable))

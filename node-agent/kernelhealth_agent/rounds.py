@@ -54,7 +54,7 @@ class Rounds:
         """Make one round; takes as long as the deadlines of what hangs, and raises nothing."""
         began, cpu = time.monotonic(), time.process_time()
         inventory, failure = self._survey(survey, past.namespaces, moment)
-        looks = []
+        looks, others = [], self._memories(past)
         for source, detector in self.pairs:
             chosen = thresholds[detector.name]
             if inventory is None:
@@ -63,14 +63,20 @@ class Rounds:
             look = self._still_good(source, detector, chosen, past, moment)
             if look is None:
                 self.notice(detector.name)
-                memory = source.recalled(past.memories.get(source.name))
-                occasion = Occasion(inventory, moment, memory, chosen.params)
+                memory = others[source.name]
+                occasion = Occasion(inventory, moment, memory, chosen.params, others)
                 look = self._examine(source, detector, chosen, occasion)
                 self._last[detector.name] = (moment.uptime, look)
             looks.append(look)
         return Round(
             moment, inventory, tuple(looks), time.monotonic() - began, time.process_time() - cpu
         )
+
+    def _memories(self, past: Past) -> dict[str, Any]:
+        """Return what each source has wanted to be remembered, by its name."""
+        return {
+            source.name: source.recalled(past.memories.get(source.name)) for source, _ in self.pairs
+        }
 
     def _still_good(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +15,7 @@ from kernelhealth_api.detector import Params
 
 S = TypeVar("S")
 M = TypeVar("M")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,20 @@ class Occasion(Generic[M]):
     The inventory of the same round is there so that nothing is read twice. *memory* is what the
     source wanted to be remembered of its last sample in this boot, across restarts of the agent;
     None at its first look. *params* are the thresholds that the sample will be judged by, where
-    they are known: what they ask for beyond the defaults may need a closer look.
+    they are known: what they ask for beyond the defaults may need a closer look. *others* are the
+    memories of all sources at the last look, by name.
     """
 
     inventory: Inventory
     moment: Moment
     memory: M | None = None
     params: Params | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    def memory_of(self, source: str, kind: type[K]) -> K | None:
+        """Return what another source wanted to be remembered, which is a look old."""
+        found = self.others.get(source)
+        return found if isinstance(found, kind) else None
 
 
 @dataclass(frozen=True, slots=True)

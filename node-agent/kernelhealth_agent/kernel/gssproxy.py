@@ -67,11 +67,23 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """All namespaces by inode number, and the uptime at which each of them was looked at."""
+    """All namespaces by inode number, and the uptime at which each of them was looked at.
+
+    *lost* are those where the kernel was a client of gssproxy when something still led there.
+    """
 
     whole: float = 0.0
     loaded: bool = False
     spaces: dict[int, Seen] = field(default_factory=dict)
+    lost: tuple[int, ...] = ()
+
+    @property
+    def clients(self) -> frozenset[int]:
+        """The namespaces, also lost ones, where the kernel is a client of gssproxy."""
+        if not self.loaded:
+            return frozenset()
+        used = (inode for inode, seen in self.spaces.items() if seen.state == USED)
+        return frozenset((*self.lost, *used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +94,9 @@ class Sample:
     where the kernel is a client of gssproxy, *shared* the inode numbers of those whose processes
     read the host's own configuration. *settings*: one for each file of a container that makes it
     so, *own* the same of the host, where it harms nobody. *pins*: by name where the kernel
-    names the namespace, and *unnamed* more by arithmetic where it does not; both are None where
-    there is no debugfs to tell. *blind*: what was not looked at, a sentence each. *memory*: what
-    the next look need not read again.
+    names the namespace, or where it is remembered that it was a client there, and *unnamed* more
+    by arithmetic; None where neither memory nor debugfs tells. *blind*: what was not looked at, a
+    sentence each. *memory*: what the next look need not read again.
     """
 
     loaded: bool
@@ -139,6 +151,17 @@ def pins(transports: Iterable[Transport], inventory: Inventory) -> tuple[Pin, ..
     reached = {inventory.host.inode, *inventory.namespaces}
     inodes = {t.netns for t in transports if t.netns is not None} - reached
     return tuple(Pin(inode, inventory.memory.get(inode)) for inode in sorted(inodes))
+
+
+def lost(memory: Memory, inventory: Inventory) -> tuple[int, ...]:
+    """Return the namespaces of *memory* where the kernel is a client, and that nothing reaches."""
+    ids = inventory.unreachable | inventory.open
+    gone = (inventory.memory.get(inode) for inode in sorted(memory.clients))
+    return tuple(
+        past.inode
+        for past in gone
+        if past is not None and past.inode not in inventory.namespaces and past.nsid in ids
+    )
 
 
 def unnamed(transports: Iterable[Transport], holders: int) -> int:

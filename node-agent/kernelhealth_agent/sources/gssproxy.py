@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from kernelhealth_agent import errors, rpc_transports
+from kernelhealth_agent import errors, gssproxy_clients, gssproxy_files, rpc_transports
 from kernelhealth_agent.hosts import Folder, Host
 from kernelhealth_agent.kernel import cgroups, gssproxy, naming
 from kernelhealth_agent.kernel.gssproxy import Memory, Sample, Seen, Setting
@@ -15,7 +15,6 @@ from kernelhealth_agent.kernel.namespaces import Namespace
 from kernelhealth_agent.source import Occasion, Source
 
 _STATE = "net/rpc/use-gss-proxy"
-_FOLDER, _SUFFIX = "etc/gssproxy", ".conf"
 _WHOLE_EVERY, _SETTLED = 54.0, 10.0
 """Seconds: a file of any container may change, which a round each minute shall see; a process that
 is younger may be on its way into its container."""
@@ -26,15 +25,18 @@ def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
     inventory, spaces = occasion.inventory, occasion.inventory.namespaces
     own = _state(host, inventory.host)
     blind: list[str] = []
-    host_folder = _folder(host, "", blind)
+    host_folder = gssproxy_files.folder(host, "", blind)
     memory = _looked(host, occasion, host_folder, loaded=own is not None)
-    own_line = next(_lines(host_folder), None)
+    if occasion.memory is not None and memory.loaded:
+        memory = dataclasses.replace(memory, lost=gssproxy.lost(occasion.memory, inventory))
+    own_line = next(gssproxy_files.lines(host_folder), None)
     transports = rpc_transports.to_gssproxy(host)
     states = {inode: seen.state for inode, seen in memory.spaces.items() if memory.loaded}
     # A namespace whose state nobody can read may account for a transport as well.
     holders = sum(state is None or state == gssproxy.USED for state in (own, *states.values()))
     used = tuple(spaces[inode] for inode in spaces if states.get(inode) == gssproxy.USED)
     readers = used if own_line is not None else ()
+    pins, unnamed = gssproxy_clients.pins(transports, inventory, memory, holders)
     return Sample(
         loaded=memory.loaded,
         used=used,
@@ -43,9 +45,9 @@ def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
             for inode, seen in memory.spaces.items()
             for found in seen.settings
         ),
-        own=None if own_line is None else f"/{_FOLDER}/{own_line[0]}:{own_line[1]}",
-        pins=None if transports is None else gssproxy.pins(transports, inventory),
-        unnamed=None if transports is None else gssproxy.unnamed(transports, holders),
+        own=None if own_line is None else f"/{gssproxy_files.FOLDER}/{own_line[0]}:{own_line[1]}",
+        pins=pins,
+        unnamed=unnamed,
         blind=(*blind, *(why for seen in memory.spaces.values() for why in seen.blind)),
         memory=memory,
         shared=frozenset(each.inode for each in readers if _reads(host, each, host_folder)),
@@ -55,7 +57,7 @@ def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
 def _reads(host: Host, space: Namespace, host_folder: Folder | None) -> bool:
     """Whether processes of a namespace have the host's own folder in the place of theirs."""
     for pid in _mount_namespaces(host, space.pids).values():
-        folder = _folder(host, f"proc/{pid}/root", [])
+        folder = gssproxy_files.folder(host, f"proc/{pid}/root", [])
         if folder is not None and host_folder and folder.identity == host_folder.identity:
             return True
     return False
@@ -82,6 +84,8 @@ def _looked(
         if inode not in spaces:
             first = _first(before.get(inode), space, uptime)
             state = _state(host, space) if loaded else None
+            if state is None and loaded:
+                state = _recalled(before.get(inode), space)
             spaces[inode] = _seen(host, space, mounts, identity, Seen(*first, state, (), (), ()))
     ordered = {inode: spaces[inode] for inode in inventory.namespaces}
     return Memory(uptime if past is None else past.whole, loaded, ordered)
@@ -101,6 +105,12 @@ def _first(known: Seen | None, space: Namespace, uptime: float) -> tuple[int, fl
 def _stands(known: Seen, space: Namespace, uptime: float) -> bool:
     """Whether nothing new is expected in a namespace; a container takes a moment to begin."""
     return known.processes == _checksum(space) and uptime - known.first >= _SETTLED
+
+
+def _recalled(known: Seen | None, space: Namespace) -> int | None:
+    """Return the state that a pod's namespace had before its last process ended: a 1 stays."""
+    same = space.pod is not None and space.pod.known_by == "memory"
+    return known.state if known is not None and same else None
 
 
 def _state(host: Host, space: Namespace) -> int | None:
@@ -131,12 +141,12 @@ def _seen(
     new = {mntns: pid for mntns, pid in every.items() if mntns not in mounts}
     mounts.update(new)
     for mntns, pid in new.items():
-        folder = _folder(host, f"proc/{pid}/root", blind)
+        folder = gssproxy_files.folder(host, f"proc/{pid}/root", blind)
         of_host = folder is not None and folder.identity == identity
         if not of_host or space.pod is not None:
             found += [
                 dataclasses.replace(_setting(host, space, (mntns, pid), *line), of_host=of_host)
-                for line in _lines(folder)
+                for line in gssproxy_files.lines(folder)
             ]
     # What is remembered goes into a file: of the namespace its number is enough.
     kept = tuple(dataclasses.replace(each, space=Namespace(space.inode)) for each in found)
@@ -152,26 +162,6 @@ def _mount_namespaces(host: Host, pids: Iterable[int]) -> dict[str, int]:
     return found
 
 
-def _folder(host: Host, root: str, blind: list[str]) -> Folder | None:
-    """Return the configuration below a root directory, which no container can make us fail."""
-    try:
-        folder = host.folder(root, _FOLDER, _SUFFIX)
-    except errors.AbsentError:
-        return None
-    except (errors.ForbiddenError, errors.UnreadableError) as error:
-        blind.append(str(error))
-        return None
-    blind += [f"{root}/{omitted}" for omitted in folder.omitted]
-    return folder
-
-
-def _lines(folder: Folder | None) -> Iterator[tuple[str, int]]:
-    for name, content in sorted(folder.files.items()) if folder is not None else ():
-        line = gssproxy.kernel_nfsd(content)
-        if line is not None:
-            yield name, line
-
-
 def _setting(host: Host, space: Namespace, where: tuple[str, int], name: str, line: int) -> Setting:
     """Return a setting with the process and the container in whose root directory it was found."""
     mntns, pid = where
@@ -181,7 +171,7 @@ def _setting(host: Host, space: Namespace, where: tuple[str, int], name: str, li
         process = naming.short(comm) + process
         pod = cgroups.pod(host.read(f"proc/{pid}/cgroup"))
         container = (pod[1] if pod is not None else None) or container
-    return Setting(space, mntns, pid, process, container, f"/{_FOLDER}/{name}", line)
+    return Setting(space, mntns, pid, process, container, f"/{gssproxy_files.FOLDER}/{name}", line)
 
 
 SOURCE = Source(
@@ -189,8 +179,8 @@ SOURCE = Source(
     sample=Sample,
     reads=(
         f"proc/*/{_STATE}",
-        f"proc/*/root/{_FOLDER}/*{_SUFFIX}",
-        f"{_FOLDER}/*{_SUFFIX}",
+        f"proc/*/root/{gssproxy_files.FOLDER}/*{gssproxy_files.SUFFIX}",
+        f"{gssproxy_files.FOLDER}/*{gssproxy_files.SUFFIX}",
         f"{rpc_transports.PLACE}/*/info",
     ),
     collect=collect,

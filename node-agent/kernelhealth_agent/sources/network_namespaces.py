@@ -7,10 +7,18 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-from kernelhealth_agent import cni_state, errors, keepers, kernel_list, rpc_transports
+from kernelhealth_agent import (
+    cni_state,
+    errors,
+    gssproxy_clients,
+    keepers,
+    kernel_list,
+    rpc_transports,
+)
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.inside import InsideByDevice
 from kernelhealth_agent.kernel import inside, leak_wording, meminfo, namespace_views, rtnetlink
+from kernelhealth_agent.kernel.gssproxy import Memory
 from kernelhealth_agent.kernel.inside import Inside
 from kernelhealth_agent.kernel.leaks import NetworkNamespaces, Pin, Unreachable
 from kernelhealth_agent.kernel.namespace_answers import Answers
@@ -32,7 +40,7 @@ def collect(host: Host, occasion: Occasion[Views], *, by_device: bool = False) -
     answers = keepers.answers(host, occasion)
     opened = _opened(host, occasion) if by_device or host.own_pid is None else ()
     active = keepers.in_use(host, inventory)
-    lost, stray = _lost(host, inventory, answers, {x.nsid: x.inside for x in opened})
+    lost, stray = _lost(host, occasion, answers, {x.nsid: x.inside for x in opened})
     nameless = tuple(x.nsid for x in lost if x.socket is None and x.pin is None)
     transit = _transit(host, occasion, nameless)
     found = NetworkNamespaces(
@@ -50,7 +58,7 @@ def collect(host: Host, occasion: Occasion[Views], *, by_device: bool = False) -
         active=None if active is None else active.active,
     )
     unseen = () if active is None or inventory.blind else active.unseen
-    excess = _excess(host, inventory, found)
+    excess = kernel_list.excess(host, inventory, found)
     views = namespace_views.updated(occasion.memory, occasion.moment.uptime, excess, unseen)
     kept = answers.kept({x.past.inode for x in lost if x.past})
     counts = namespace_views.counted(
@@ -79,9 +87,10 @@ def _transit(host: Host, occasion: Occasion[Views], nameless: tuple[int, ...]) -
 
 
 def _lost(
-    host: Host, inventory: Inventory, answers: Answers, opened: Mapping[int, Inside]
+    host: Host, occasion: Occasion[Views], answers: Answers, opened: Mapping[int, Inside]
 ) -> tuple[tuple[Unreachable, ...], tuple[Pin, ...]]:
     """Return the namespaces that nothing reaches, and kernel clients of an untold namespace."""
+    inventory = occasion.inventory
     ids = sorted(inventory.unreachable)
     if not ids:
         return (), ()
@@ -90,10 +99,12 @@ def _lost(
         for place, nsid in enumerate(ids)
     ]
     pins = rpc_transports.pins(host)
+    clients = gssproxy_clients.recalled(host, occasion.memory_of("gssproxy", Memory))
     listed, sockets = answers.listed or (), dict(answers.sockets)
     by_id, by_inode = {s.nsid: s for s in listed}, {s.inode: s for s in listed}
     former = {} if all(lost.past for lost in found) else cni_state.former(host, inventory)
-    held = {pin.netns: pin for pin in reversed(pins) if pin.netns is not None}
+    held = {inode: Pin(inode, "gssproxy client", "gssproxy") for inode in clients}
+    held |= {pin.netns: pin for pin in reversed(pins) if pin.netns is not None}
     every = []
     for lost in found:
         known = dataclasses.replace(
@@ -159,19 +170,6 @@ def _room(host: Host) -> int | None:
         available = meminfo.available(host.read("proc/meminfo"), "proc/meminfo")
         return available // leak_wording.BYTES_EACH
     return None
-
-
-def _excess(host: Host, inventory: Inventory, found: NetworkNamespaces) -> int | None:
-    """Return how many namespaces the slab has that nothing shows; None where that is not known.
-
-    The kernel's own list names all of them, and one that only sees a part of the machine, or did
-    not look at everything, cannot compare.
-    """
-    if found.objects is None or found.listed is not None or not inventory.thorough:
-        return None
-    if inventory.blind or not kernel_list.sees_all_processes(host):
-        return None
-    return max(0, found.objects - found.reachable - len(found.unreachable))
 
 
 SOURCE = Source(

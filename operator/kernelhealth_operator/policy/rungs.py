@@ -14,7 +14,7 @@ from kernelhealth_api.procedure import (
     Procedure,
     Proceed,
 )
-from kernelhealth_api.remediation import Remediation
+from kernelhealth_api.remediation import DisruptionLevel, Remediation
 from kernelhealth_api.v1alpha1.noderemediation import Phase
 from kernelhealth_operator.policy import ending, record
 from kernelhealth_operator.policy.case import DONE, FAILED, PENDING, RUNNING, SKIPPED, Case
@@ -49,8 +49,14 @@ def procedure_at(case: Case, index: int | None) -> Procedure[Any] | None:
 
 
 def settling(case: Case) -> Verdict | None:
-    """Verifying: the last rung may still help, and the next one waits for that."""
+    """Verifying: the last rung may still help, and the next one waits for that.
+
+    One that costs the workloads nothing does not wait: what a fix has stopped stays leaked.
+    """
     index = current(case)
+    following = _at(case, index)
+    if following is not None and following.disruption is DisruptionLevel.NONE:
+        return None
     last = (len(case.status.rungs) if index is None else index) - 1
     if last < 0 or (index is not None and case.status.rungs[index].state == RUNNING):
         return None

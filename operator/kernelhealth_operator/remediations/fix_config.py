@@ -20,7 +20,9 @@ class FixConfig(Settings):
         (), description="Risky cures that may be done too, by their names.", max_length=16
     )
     verify_within: Duration = Field(
-        timedelta(minutes=5), description="How long it has to help before the next action follows."
+        timedelta(minutes=5),
+        description="How long it has to help before the next action follows; reclaim, which costs"
+        " the workloads nothing, follows at once.",
     )
 
 

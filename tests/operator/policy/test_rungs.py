@@ -101,6 +101,27 @@ def test_what_has_nothing_to_do_is_skipped_without_an_event(build: Any) -> None:
     assert not any(isinstance(step, Announce) for step in decision.steps)
 
 
+@pytest.mark.parametrize(
+    ("following", "waits"), [({"reclaim": {}}, False), ({"taint": {}}, True), ({"drain": {}}, True)]
+)
+def test_only_what_costs_the_workloads_something_waits_whether_a_fix_has_helped(
+    build: Any, following: dict[str, dict[str, Any]], *, waits: bool
+) -> None:
+    (name,) = following
+    plan: Plan = ({"cordon": {}}, {"fixConfig": {"verifyWithin": "5m"}}, following)
+    situation = case(
+        build,
+        rung("cordon", "Done"),
+        rung("fixConfig", "Done", finished_at=build.now - timedelta(minutes=1)),
+        rung(name, "Pending"),
+        plan=plan,
+    )
+
+    decision = decided(build, situation)
+
+    assert ([each.reason for each in decision.verdicts][-1] == "Verifying") is waits
+
+
 def test_an_agent_is_asked_after_that_was_written_with_the_id(build: Any) -> None:
     situation = case(
         build, rung("cordon", "Done"), rung("fixConfig", "Skipped"), rung("reclaim", "Pending")

@@ -73,8 +73,8 @@ class ForcedReboot:
 class HookedReboot:
     """Whoever listens on the unix socket *path*, of the host, reboots it in its own way.
 
-    It is sent ``reboot BOOT_ID REQUEST_ID`` as one line, and answers with a line that begins with
-    ``ok``, or else says why not.
+    It is sent ``reboot BOOT_ID REQUEST_ID`` as one line, and answers with a line whose first word
+    is ``ok``, or else says why not.
     """
 
     path: str

@@ -16,6 +16,7 @@ from kernelhealth_build import (
     catalogue,
     custom_resources,
     documentation,
+    environment,
     farewell,
     handbook,
     paper,
@@ -50,6 +51,7 @@ def files(known: catalogue.Catalogue) -> dict[str, str]:
         "docs/reasons.md": handbook.reasons(known, book),
         "docs/remediations.md": documentation.remediations(known),
         "docs/resources.md": documentation.resources(known),
+        "docs/settings.md": environment.settings(),
     }
 
 

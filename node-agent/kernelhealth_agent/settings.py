@@ -17,7 +17,9 @@ class Settings(BaseSettings):
     Raises ``pydantic.ValidationError`` that names the variable when one cannot be used.
     """
 
-    model_config = SettingsConfigDict(env_prefix="KERNELHEALTH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="KERNELHEALTH_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     node_name: str | None = Field(None, min_length=1, max_length=253)
     """Name of the Node, and of the NodeKernelHealth object that is reported to."""

@@ -19,7 +19,9 @@ class Settings(BaseSettings):
     Raises ``pydantic.ValidationError`` that names the variable when one cannot be used.
     """
 
-    model_config = SettingsConfigDict(env_prefix="KERNELHEALTH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="KERNELHEALTH_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     namespace: str = "kernelhealth-system"
     """Namespace of the operator's own Lease."""

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from kernelhealth_build import documentation
+from kernelhealth_agent.settings import Settings as AgentSettings
+from kernelhealth_build import documentation, environment
 from kernelhealth_build.catalogue import Catalogue
+from kernelhealth_operator.settings import Settings as OperatorSettings
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,25 @@ def test_the_page_of_metrics_has_the_signals_and_the_alerts(catalogue: Catalogue
 
     assert "| `kernelhealth_stuck_sockets` |  | Sockets that are stuck. | stuckSockets |" in lines
     assert "| `SocketStuck` | Warning | It waits. |" in lines
+
+
+@pytest.mark.parametrize(
+    ("variable", "default", "meaning"),
+    [
+        ("METRICS_PORT", "`9469`", "Port that the metrics are served on; 0 picks a free one and"),
+        ("REFRESH_PERIOD", "`10m`", "How often an agent writes its report even when nothing"),
+        ("DRY_RUN", "`false`", "Decides everything and changes no Node; what would be done is"),
+        ("SILENT_AFTER", "", "Overrides refresh_period times missed_refreshes. |"),
+    ],
+)
+def test_the_page_of_settings_has_each_variable_as_it_would_be_set(
+    variable: str, default: str, meaning: str
+) -> None:
+    begins = f"| `KERNELHEALTH_{variable}` | {default} | {meaning}"
+
+    assert any(line.startswith(begins) for line in environment.settings().splitlines())
+
+
+@pytest.mark.parametrize("kind", [AgentSettings, OperatorSettings])
+def test_every_setting_says_what_it_is(kind: type[AgentSettings | OperatorSettings]) -> None:
+    assert [name for name, field in kind.model_fields.items() if not field.description] == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic.alias_generators import to_snake
 
-from kernelhealth_e2e import installation
+from kernelhealth_e2e import installation, simulated_boot
 from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.errors import ProcessError
 from kernelhealth_e2e.scene import AGENT_METRICS, Scene, is_well, scrape
@@ -109,7 +110,9 @@ def objects(cluster: Cluster) -> set[str]:
 def traces_on(cluster: Cluster) -> set[str]:
     """Return the files of ours on the node, and all links and running containers."""
     places = ("/run", "/etc", "/opt", "/var/lib/kubelet")
-    ours = ("-name", "*kernelhealth*", "!", "-name", "10-kernelhealth.conflist")
+    harness = ("10-kernelhealth.conflist", Path(simulated_boot.SOCKET).name)
+    others = [part for name in harness for part in ("!", "-name", name)]
+    ours = ("-name", "*kernelhealth*", *others)
     found = cluster.node.output("find", *places, "-xdev", *ours, "-prune")
     links = cluster.node.output("ip", "-oneline", "link").splitlines()
     containers = cluster.node.output("ctr", "--namespace=k8s.io", "tasks", "ls", "-q")

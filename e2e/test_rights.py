@@ -23,6 +23,37 @@ IMAGINARY = "node-z"
 REPORTS = "/apis/kernelhealth.io/v1alpha1/nodekernelhealths"
 PROBLEMS = {"status": {"problems": "written by a test"}}
 UNSCHEDULABLE = "--patch=" + json.dumps({"spec": {"unschedulable": True}})
+READ = {"get", "list", "watch"}
+OWN = {
+    "nodes": READ | {"patch"},
+    "nodes/status": {"patch"},
+    "kernelhealthpolicies.kernelhealth.io": READ,
+    "kernelhealthpolicies.kernelhealth.io/status": {"patch"},
+    "nodekernelhealths.kernelhealth.io": {"list", "watch", "create", "patch"},
+    "nodekernelhealths.kernelhealth.io/status": {"patch"},
+    "noderemediations.kernelhealth.io": READ | {"create", "delete"},
+    "noderemediations.kernelhealth.io/status": {"patch"},
+}
+DRAIN = {
+    "pods": {"list", "delete"},
+    "pods/eviction": {"create"},
+    "poddisruptionbudgets.policy": {"list"},
+}
+REBOOT = {"daemonsets.apps": {"get"}}  # kured's, which has its lock.
+MEDIK8S = {
+    "fenceagentsremediation": "fence-agents-remediation",
+    "machinedeletionremediation": "machine-deletion-remediation",
+    "selfnoderemediation": "self-node-remediation",
+}
+REPLACE = {
+    "machines.cluster.x-k8s.io": {"get", "patch"},
+    "nodeclaims.karpenter.sh": {"get"},
+    **{f"{kind}templates.{group}.medik8s.io": {"get"} for kind, group in MEDIK8S.items()},
+    **{
+        f"{kind}s.{group}.medik8s.io": {"get", "create", "patch", "delete"}
+        for kind, group in MEDIK8S.items()
+    },
+}
 RIGHT = re.compile(r"(?P<resource>[^\s\[]+)\s+\[.*\]\s+\[.*\]\s+\[(?P<verbs>.*)\]")
 TOKEN = "/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~projected/*/token"  # noqa: S105
 
@@ -172,19 +203,7 @@ def test_the_agent_may_do_nothing_but_report(agent: Holder, namespace: str) -> N
 def test_the_operator_may_do_nothing_but_its_work(
     operator: Holder, namespace: str, more: dict[str, set[str]]
 ) -> None:
-    read = {"get", "list", "watch"}
-    everywhere = {
-        "nodes": read | {"patch"},
-        "nodes/status": {"patch"},
-        "kernelhealthpolicies.kernelhealth.io": read,
-        "kernelhealthpolicies.kernelhealth.io/status": {"patch"},
-        "nodekernelhealths.kernelhealth.io": {"list", "watch", "create", "patch"},
-        "nodekernelhealths.kernelhealth.io/status": {"patch"},
-        "noderemediations.kernelhealth.io": read | {"create", "delete"},
-        "noderemediations.kernelhealth.io/status": {"patch"},
-    }
-
-    assert operator.rights(namespace) == everywhere | more
+    assert operator.rights(namespace) == OWN | DRAIN | REBOOT | REPLACE | more
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ DEMO = TREE / "manifests" / "overlays" / "demo"
 POLICY = DEMO / "policy.yaml"
 FAREWELL = TREE / "manifests" / "farewell.yaml"
 NAMESPACE = "kernelhealth-system"
+MARKS = ("mirrored-conditions", "let-be", "ignored-because")
 _READY_SECONDS = 120
 _WORKLOADS = (
     ("daemonset/kernelhealth-agent", ("numberReady", 1)),
@@ -46,8 +47,7 @@ def await_ready(cluster: Cluster) -> None:
 def remove(cluster: Cluster) -> None:
     """Remove all that was applied, CRDs with their objects too, and the marks on the Node."""
     cluster.kubectl("delete", "-k", str(DEMO), "--ignore-not-found", seconds=120)
-    marks = "kernelhealth.io/mirrored-conditions-"
-    cluster.kubectl("annotate", "nodes", "--all", marks)
+    cluster.kubectl("annotate", "nodes", "--all", *(f"kernelhealth.io/{name}-" for name in MARKS))
     node = f"node/{cluster.settings.node_name}"
     patch = ("--subresource=status", "--type=strategic", f"--patch-file={FAREWELL}")
     cluster.kubectl("patch", node, *patch)

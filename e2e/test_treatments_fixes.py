@@ -129,7 +129,7 @@ def test_when_an_action_does_not_help_the_next_follows_and_at_the_end_a_person_i
     with pods.fault(scene.cluster, "held_namespace", "mount", str(pod.pid)), scene.leaking(pod):
         ended = scene.treatment("Ineffective")
         node = scene.get("node", scene.name)
-        told = event(scene, "RemediationIneffective")
+        told = event(scene, "RemediationIneffective", LEAK)
         still = scene.get("nodekernelhealth", scene.name)
     scene.health("the finding is gone", is_well)
 
@@ -139,4 +139,3 @@ def test_when_an_action_does_not_help_the_next_follows_and_at_the_end_a_person_i
     assert is_cordoned(node)
     assert "kernelhealth.io/unhealthy" in [one["key"] for one in node["spec"]["taints"]]
     assert told["type"] == "Warning"
-    assert LEAK in told["message"]

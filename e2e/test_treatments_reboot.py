@@ -42,7 +42,7 @@ def test_a_leak_that_only_a_reboot_frees_is_rebooted_away_by_the_hook_in_a_simul
     assert marks(node) == set()
     assert course[-2:] == ["Running", "Verifying"]
     assert not is_cordoned(node)
-    assert after in event(scene, "Rebooted")["message"]
+    assert event(scene, "Rebooted", after)["type"] == "Warning"
 
 
 def test_a_reboot_that_waits_for_its_window_leaves_the_boot_alone(scene: Scene) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from kernelhealth_e2e.observing import Object
-from kernelhealth_e2e.scene import Scene
+from kernelhealth_e2e.scene import SECONDS, Scene
 
 CORDON: Object = {"cordon": {}}
 
@@ -46,12 +45,12 @@ def phases(versions: list[Object]) -> list[str]:
     return [new for new, old in zip(every, ["", *every], strict=False) if new and new != old]
 
 
-def event(scene: Scene, reason: str) -> Object:
-    """Wait for an Event about the Node, and return the newest."""
-    selector = f"involvedObject.kind=Node,involvedObject.name={scene.name},reason={reason}"
-    where = ("--namespace=default", f"--field-selector={selector}")
-    scene.kubectl("wait", "--for=create", "events", *where, "--timeout=60s")
-    newest = ("--sort-by=.lastTimestamp", "-o", "json")
-    found: dict[str, Any] = json.loads(scene.kubectl("get", "events", *where, *newest))
-    latest: Object = found["items"][-1]
-    return latest
+def event(scene: Scene, reason: str, text: str) -> Object:
+    """Wait for an Event about the Node that says *text*: those of earlier treatments stay."""
+
+    def tells(one: Object) -> bool:
+        about = one.get("involvedObject", {})
+        here = (about.get("kind"), about.get("name"), one.get("reason"))
+        return here == ("Node", scene.name, reason) and text in str(one.get("message", ""))
+
+    return scene.observer.wait("events", "", f"an Event {reason} with {text!r}", tells, SECONDS)

@@ -22,7 +22,8 @@ from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel import tcp_sockets
 from kernelhealth_agent.kernel.tcp_sockets import Ends, TcpSocket
 from kernelhealth_api.detector import Observation, Reason, Severity, Subject
-from kernelhealth_e2e.faults.stale_window import PATIENCE, SIZE, Stall, stall, told
+from kernelhealth_e2e.faults.peers import PATIENCE, told
+from kernelhealth_e2e.faults.stale_window import SIZE, Stall, stall
 
 STUCK = Reason("ConnectionStuckInPersist", Severity.WARNING, "It waits for ever.")
 HANDS = "/proc/self/root"

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +23,9 @@ from pyroute2 import IPRoute
 
 from kernelhealth_e2e.faults import held_namespace, window_bookkeeping
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
+from kernelhealth_e2e.faults.peers import pipe, process, told
 
-PATIENCE = 30.0
 SIZE = 4 << 20
-_PR_SET_PDEATHSIG = 1
 _BUFFER = 16 << 10
 
 
@@ -61,14 +59,6 @@ class Stall:
             raise OSError(f"the writer did not obey: {answer!r}")
 
 
-def told(pipe: int) -> bytes:
-    """Return what a process says; ``TimeoutError`` where it says nothing."""
-    ready, _, _ = select.select([pipe], [], [], PATIENCE)
-    if not ready:
-        raise TimeoutError(f"a process of the connection said nothing for {PATIENCE:g} s")
-    return os.read(pipe, 64)
-
-
 @contextlib.contextmanager
 def stall() -> Iterator[Stall]:
     """Connect two processes on loopback, and fill the reader's window."""
@@ -80,40 +70,12 @@ def stall() -> Iterator[Stall]:
                 netlink.link("set", index=index, state="up")
             # proc/sys/net is of the network namespace of the thread that opens it.
             Path("/proc/sys/net/ipv4/tcp_shrink_window").write_text("1")
-        said, say = stack.enter_context(_pipe())
-        orders = [stack.enter_context(_pipe()) for _ in range(2)]
-        stack.enter_context(_process(space, lambda: _read(orders[1][0], say)))
+        said, say = stack.enter_context(pipe())
+        orders = [stack.enter_context(pipe()) for _ in range(2)]
+        stack.enter_context(process(space, lambda: _read(orders[1][0], say)))
         port = int(told(said))
-        writer = stack.enter_context(_process(space, lambda: _write(port, orders[0][0], say)))
+        writer = stack.enter_context(process(space, lambda: _write(port, orders[0][0], say)))
         yield Stall(space, writer, (int(told(said)), port), orders[0][1], orders[1][1], said)
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            os.close(end)
-
-
-@contextlib.contextmanager
-def _process(space: Sandbox, work: Callable[[], None]) -> Iterator[int]:
-    pid = os.fork()
-    if pid == 0:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        try:
-            with held_namespace.inside(space.file):
-                work()
-        finally:
-            os._exit(1)
-    try:
-        yield pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 def _read(orders: int, say: int) -> None:

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import select
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyroute2 import IPRoute
 
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
+from kernelhealth_e2e.faults.peers import pipe, process, told
 
-_PR_SET_PDEATHSIG = 1
 _BUFFER = 16 << 10
-_PATIENCE = 30.0
 IPV4 = ("192.0.2.1/30", "192.0.2.2/30")
 IPV6 = ("2001:db8::1/64", "2001:db8::2/64")
 
@@ -44,7 +41,7 @@ class Stall:
     def read(self) -> int:
         """Let the reader read to the end; return how many bytes came."""
         os.write(self.orders, b"r")
-        return int(_told(self.done))
+        return int(told(self.done))
 
 
 @contextlib.contextmanager
@@ -58,17 +55,17 @@ def zero_window(
     with contextlib.ExitStack() as stack:
         writer, reader = stack.enter_context(sandbox()), stack.enter_context(sandbox())
         _connect(writer, reader, addresses)
-        (told, orders), (done, tell) = stack.enter_context(_pipe()), stack.enter_context(_pipe())
-        (port_at, port_to) = stack.enter_context(_pipe())
+        (heard, orders), (done, tell) = stack.enter_context(pipe()), stack.enter_context(pipe())
+        (port_at, port_to) = stack.enter_context(pipe())
         there = addresses[1].partition("/")[0]
         reader_pid = stack.enter_context(
-            _process(reader, lambda: _read(there, (told, tell, port_to)))
+            process(reader, lambda: _read(there, (heard, tell, port_to)))
         )
-        port = int(_told(port_at))
+        port = int(told(port_at))
         writer_pid = stack.enter_context(
-            _process(writer, lambda: _write((there, port), size, port_to, blocking=blocking))
+            process(writer, lambda: _write((there, port), size, port_to, blocking=blocking))
         )
-        _told(port_at)  # It is connected.
+        told(port_at)  # It is connected.
         yield Stall(writer, reader, writer_pid, reader_pid, size, orders, done)
 
 
@@ -86,56 +83,19 @@ def _connect(writer: Sandbox, reader: Sandbox, addresses: tuple[str, str]) -> No
             netlink.link("set", index=index, state="up")
 
 
-def _told(pipe: int) -> bytes:
-    """Return what a process says; ``TimeoutError`` where it says nothing."""
-    ready, _, _ = select.select([pipe], [], [], _PATIENCE)
-    if not ready:
-        raise TimeoutError(f"a process of the connection said nothing for {_PATIENCE:g} s")
-    return os.read(pipe, 32)
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    read, write = os.pipe()
-    try:
-        yield read, write
-    finally:
-        os.close(read)
-        os.close(write)
-
-
-@contextlib.contextmanager
-def _process(place: Sandbox, work: Callable[[], None]) -> Iterator[int]:
-    """Run *work* in a process inside a namespace until the context ends."""
-    pid = os.fork()
-    if pid == 0:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        try:
-            with held_namespace.inside(place.file):
-                work()
-        finally:
-            os._exit(1)
-    try:
-        yield pid
-    finally:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-
 def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _read(address: str, pipes: tuple[int, int, int]) -> None:
-    told, tell, port_to = pipes
+    heard, tell, port_to = pipes
     with socket.socket(_family(address)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         listener.bind((address, 0))
         listener.listen(1)
         os.write(port_to, str(listener.getsockname()[1]).encode())
         connection, _ = listener.accept()
-    os.read(told, 1)
+    os.read(heard, 1)
     total = 0
     while part := connection.recv(1 << 16):
         total += len(part)

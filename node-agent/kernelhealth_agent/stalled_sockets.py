@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kernelhealth_agent import errors, namespace_files, reexamination
+from kernelhealth_agent.fix import Aim
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.send_window import SendWindowProbe
 from kernelhealth_agent.hosts.socket_owners import SocketOwners
@@ -27,6 +28,22 @@ class Stalled:
     file: str
     ends: Ends
     socket: TcpSocket
+
+
+def aims(cure: str, observations: Iterable[Observation]) -> Iterator[Aim]:
+    """Yield each connection for which that cure is named."""
+    for observation in observations:
+        if cure in observation.cures:
+            ends = " to ".join(observation.subject.addresses)
+            yield Aim(observation.key, f"connection {ends or observation.key}", observation)
+
+
+def present(host: Host, aim: Aim) -> Stalled:
+    """Return the connection as it is; ``AbsentError`` where it is none to be treated any more."""
+    now = found(host, aim.observation)
+    if isinstance(now, str):
+        raise errors.AbsentError(aim.title, f"was left alone: {now}")
+    return now
 
 
 def found(host: Host, observation: Observation) -> Stalled | str:

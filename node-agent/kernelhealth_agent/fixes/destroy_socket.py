@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kernelhealth_agent import errors, stalled_sockets
+from kernelhealth_agent import stalled_sockets
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
@@ -17,10 +17,7 @@ _NAME = "DestroySocket"
 
 def aims(observations: Iterable[Observation]) -> Iterator[Aim]:
     """Yield each connection."""
-    for observation in observations:
-        if _NAME in observation.cures:
-            ends = " to ".join(observation.subject.addresses)
-            yield Aim(observation.key, f"connection {ends or observation.key}", observation)
+    return stalled_sockets.aims(_NAME, observations)
 
 
 def objection(host: Host, aim: Aim) -> str:
@@ -40,9 +37,7 @@ def objection(host: Host, aim: Aim) -> str:
 
 def deeds(host: Host, aim: Aim) -> Iterator[Deed]:
     """End it, by both ends and its cookie."""
-    now = stalled_sockets.found(host, aim.observation)
-    if isinstance(now, str):
-        raise errors.AbsentError(aim.title, f"was left alone: {now}")
+    now = stalled_sockets.present(host, aim)
     yield DestroyTcpSocket(
         now.ends,
         now.socket.cookie,

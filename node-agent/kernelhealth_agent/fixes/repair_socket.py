@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kernelhealth_agent import errors, stalled_sockets
+from kernelhealth_agent import stalled_sockets
 from kernelhealth_agent.fix import Aim, Fix
 from kernelhealth_agent.hosts import Host
 from kernelhealth_agent.hosts.deeds import Deed
@@ -18,10 +18,7 @@ _NAME = "RepairSocket"
 
 def aims(observations: Iterable[Observation]) -> Iterator[Aim]:
     """Yield each connection."""
-    for observation in observations:
-        if _NAME in observation.cures:
-            ends = " to ".join(observation.subject.addresses)
-            yield Aim(observation.key, f"connection {ends or observation.key}", observation)
+    return stalled_sockets.aims(_NAME, observations)
 
 
 def objection(host: Host, aim: Aim) -> str:
@@ -42,9 +39,7 @@ def objection(host: Host, aim: Aim) -> str:
 
 def deeds(host: Host, aim: Aim) -> Iterator[Deed]:
     """Put it into repair mode and out of it again."""
-    now = stalled_sockets.found(host, aim.observation)
-    if isinstance(now, str):
-        raise errors.AbsentError(aim.title, f"was left alone: {now}")
+    now = stalled_sockets.present(host, aim)
     who = stalled_sockets.owners(host, now.socket)
     title = aim.title.removeprefix("connection ")
     yield RepairTcpSocket(now.socket.inode, now.socket.cookie, who, title)

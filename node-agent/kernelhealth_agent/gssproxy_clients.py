@@ -7,12 +7,9 @@ process: then it is remembered.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
-from kernelhealth_agent import errors, rpc_transports
-from kernelhealth_agent.hosts import Host
-from kernelhealth_agent.kernel import gssproxy
+from kernelhealth_agent.kernel import gssproxy, leaks
 from kernelhealth_agent.kernel.gssproxy import Memory, Pin
 from kernelhealth_agent.kernel.namespaces import Inventory
 from kernelhealth_agent.kernel.rpc_xprt import Transport
@@ -34,12 +31,10 @@ def pins(
     return (*gssproxy.pins(transports, inventory), *told), unnamed - len(told)
 
 
-def recalled(host: Host, memory: Memory | None) -> frozenset[int]:
-    """Return where the kernel is remembered to be a client, unless it names the namespaces."""
-    clients = frozenset[int]() if memory is None else memory.clients
-    if clients:
-        with contextlib.suppress(errors.HostError):
-            transports = rpc_transports.to_gssproxy(host)
-            if transports is not None and all(each.netns is not None for each in transports):
-                return frozenset()
-    return clients
+def remembered(memory: Memory | None, shown: Sequence[leaks.Pin] | None) -> frozenset[int]:
+    """Return where the kernel is remembered to be a client, unless it names the namespaces.
+
+    *shown* is what the kernel's clients hold, as it tells it itself; None where it does not.
+    """
+    told = shown is not None and all(x.netns is not None for x in shown if x.kind == "gssproxy")
+    return frozenset() if memory is None or told else memory.clients

@@ -22,17 +22,19 @@ def to_gssproxy(host: Host) -> list[Transport] | None:
     return None if found is None else [t for t in found.values() if t.to_gssproxy]
 
 
-def pins(host: Host) -> tuple[Pin, ...]:
-    """Return what the kernel's RPC clients hold; empty where they cannot be looked at.
+def pins(host: Host) -> tuple[Pin, ...] | None:
+    """Return what the kernel's RPC clients hold; None where they cannot be looked at.
 
     Of a transport whose namespace the kernel does not tell, *netns* is None. Who has requests in
     flight comes first.
     """
     try:
-        transports = _every(host) or {}
+        transports = _every(host)
         waiting = _waiting(host) if transports else {}
     except errors.HostError:
-        return ()
+        return None
+    if transports is None:
+        return None
     found = (
         Pin(t.netns, t.title, _kind(t), waiting.get(name, 0)) for name, t in transports.items()
     )

@@ -98,8 +98,9 @@ def _lost(
         _unreachable(host, inventory, nsid, look=place < _MOST_LOOKED_INTO)
         for place, nsid in enumerate(ids)
     ]
-    pins = rpc_transports.pins(host)
-    clients = gssproxy_clients.recalled(host, occasion.memory_of("gssproxy", Memory))
+    shown = rpc_transports.pins(host)
+    clients = gssproxy_clients.remembered(occasion.memory_of("gssproxy", Memory), shown)
+    pins = shown or ()
     listed, sockets = answers.listed or (), dict(answers.sockets)
     by_id, by_inode = {s.nsid: s for s in listed}, {s.inode: s for s in listed}
     former = {} if all(lost.past for lost in found) else cni_state.former(host, inventory)

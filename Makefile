@@ -21,6 +21,14 @@ demo: venv ## Play a leak from pod to cordon and back on a real cluster (KEEP=1 
 demo-clean: venv ## Remove a cluster that KEEP=1 left running
 	@$(BIN)/python -m kernelhealth_e2e.demo --clean
 
+.PHONY: lab
+lab: venv ## Play each failure on real kernels in virtual machines (SCENARIO=gssproxy KERNEL=6.12)
+	@$(BIN)/python -m kernelhealth_e2e.lab --scenario "$(SCENARIO)" --kernel "$(KERNEL)"
+
+.PHONY: lab-list
+lab-list: venv ## Say what the lab can play
+	@$(BIN)/python -m kernelhealth_e2e.lab --list
+
 .PHONY: test
 test: verify ## Everything: checks, then unit, kernel, control plane and cluster tests
 	@$(BIN)/python -m pytest -q $(LAYERS) tests/kernel tests/controlplane e2e

@@ -24,7 +24,8 @@ class Wanted:
     """A pod: *files* are put into *directory*, by name, through a ConfigMap.
 
     It waits until it is deleted, unless another *image* does something else with *arguments*, or
-    runs another *command*. The scheduler finds it a node, unless it is given one.
+    runs another *command*. The scheduler finds it a node, unless it is given one. It sees
+    directories of that node at the same paths (*directories*) and, if asked, its processes.
     """
 
     namespace: str
@@ -38,6 +39,8 @@ class Wanted:
     restart: str = "Always"
     command: tuple[str, ...] = ()
     node: str | None = None
+    directories: tuple[str, ...] = ()
+    host_processes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,6 @@ def _objects(wanted: Wanted) -> Iterator[dict[str, Any]]:
     if wanted.files:
         data = dict(wanted.files)
         yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        mount = {"name": "files", "mountPath": wanted.directory}
-        spec["containers"][0]["volumeMounts"] = [mount]
-        spec["volumes"] = [{"name": "files", "configMap": {"name": wanted.name}}]
     yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
@@ -134,12 +134,24 @@ def _spec(wanted: Wanted) -> dict[str, Any]:
         "args": list(wanted.arguments),
         "imagePullPolicy": "Never",
         "securityContext": {"privileged": wanted.privileged},
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path, _ in _volumes(wanted)],
     }
     return {
         "nodeName": wanted.node,
         "hostNetwork": wanted.host_network,
+        "hostPID": wanted.host_processes,
+        "volumes": [{"name": name, **source} for name, _, source in _volumes(wanted)],
         "restartPolicy": wanted.restart,
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "containers": [container],
     }
+
+
+def _volumes(wanted: Wanted) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the name, the path in the container and the source of each volume."""
+    if wanted.files:
+        yield "files", wanted.directory, {"configMap": {"name": wanted.name}}
+    for number, directory in enumerate(wanted.directories):
+        source = {"path": directory, "type": "Directory"}
+        yield f"directory-{number}", directory, {"hostPath": source}

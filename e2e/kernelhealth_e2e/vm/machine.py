@@ -77,6 +77,8 @@ class Hardware:
     processors: int = 2
     more: tuple[str, ...] = ()
     """Options of QEMU beside these."""
+    parameters: tuple[str, ...] = ()
+    """Parameters of the kernel beside the harness's own."""
 
     def argv(self, console: Path) -> tuple[str, ...]:
         """Give the command line; what the guest's console shows goes to a file."""
@@ -106,6 +108,7 @@ class Hardware:
         return (
             f"console=ttyS0 panic=10 mitigations=off net.ifnames=0 SYSTEMD_UNIT_PATH={_UNITS} "
             f"systemd.unit={_TARGET} systemd.hostname={self.name} systemd.log_target=kmsg"
+            + "".join(f" {one}" for one in self.parameters)
         )
 
 

@@ -18,6 +18,7 @@ from kernelhealth_e2e.vm.machine import Hardware, Machine, Network
 from kernelhealth_e2e.vm.share import Guest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kernelhealth_e2e.cluster import Cluster
@@ -33,7 +34,11 @@ _READY_SECONDS = 300.0
 class Settings:
     """One virtual node: ``number`` (1, 2 …) is what sets it apart from others of the cluster.
 
-    ``cni`` is ``ptp``, or ``lazy-ptp``, which leaves a pod's links to the kernel when the pod ends.
+    ``cni`` is ``ptp``, or ``lazy-ptp``, which leaves a pod's links to the kernel when the pod ends,
+    or ``function-ptp``, which also gives a pod the machine's second network function; and ``mtu``
+    what it gives its links, where it is not 0. ``images`` are archives of images beside
+    the agent's, ``files`` are put into /share/files under these names, ``hardware`` and
+    ``parameters`` are more options of QEMU and of the kernel.
     """
 
     kernel: Kernel
@@ -43,6 +48,11 @@ class Settings:
     modules: tuple[str, ...] = ()
     memory: int = 2048
     processors: int = 2
+    mtu: int = 0
+    images: tuple[Path, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    hardware: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -120,6 +130,8 @@ class VirtualNode:
             self._network,
             self.settings.memory,
             self.settings.processors,
+            self.settings.hardware,
+            self.settings.parameters,
         )
         place = Namespaces(self.cluster.node.pid, ("net",))
         self.machine = Machine(hardware, self._directory, place)
@@ -138,6 +150,8 @@ class VirtualNode:
             taints=(f"{LABEL}=:NoSchedule",),  # It has the images of few programs.
             cni=self.settings.cni,
             modules=self.settings.modules,
+            mtu=self.settings.mtu,
+            files=self.settings.files,
         )
 
     def _disk(self) -> Path:
@@ -147,7 +161,9 @@ class VirtualNode:
         agent = images.archive(images.AGENT, TREE, wanted.cache, wanted.progress)
         # Made in seconds and hundreds of MiB large: it is kept for this cluster only.
         kept, workshop = Cache(self.cluster.run / "disks"), self._directory / "workshop"
-        return disk.with_images(kept, (pause, agent), workshop, wanted.progress)
+        return disk.with_images(
+            kept, (pause, agent, *self.settings.images), workshop, wanted.progress
+        )
 
     def _leave(self) -> None:
         if hasattr(self, "machine"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,13 @@ from kernelhealth_e2e import nodefiles
 from kernelhealth_e2e.vm.resources import GUEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kernelhealth_e2e.vm.machine import Network
 
 _CA = "/etc/kubernetes/ca.crt"
 _PLUGINS = "/opt/cni/bin"
+_OWN_PLUGINS = ("lazy-ptp", "function-ptp")
 _UNIT_FILES = ("units", "prepare.sh", "kubelet.sh", "system.conf")
 
 
@@ -24,7 +27,8 @@ class Guest:
     """What its files say about one node.
 
     ``reaches`` are the addresses of the cluster, ``pods`` is the range of its pods' addresses,
-    ``cni`` the plugin that makes their links, and ``modules`` are loaded at each boot.
+    ``cni`` the plugin that makes their links (of an ``mtu`` of its own, if that is not 0).
+    ``modules`` are loaded at each boot, and ``files`` are laid beside the settings.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Guest:
     taints: tuple[str, ...]
     cni: str = "ptp"
     modules: tuple[str, ...] = ()
+    mtu: int = 0
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def settings(self) -> str:
         """Give what the guest's scripts read."""
@@ -55,13 +61,16 @@ class Guest:
 
 def write(share: Path, guest: Guest, kubeconfig: str, ca: Path) -> None:
     """Fill the directory."""
-    for name in ("etc", "cni", "logs"):
+    for name in ("etc", "cni", "logs", "files"):
         (share / name).mkdir(parents=True)
+    for name, file in guest.files.items():
+        shutil.copy(file, share / "files" / name)
     for name in _UNIT_FILES:
         copy = shutil.copytree if (GUEST / name).is_dir() else shutil.copy
         copy(GUEST / name, share / name)
     (share / "settings").write_text(guest.settings())
-    shutil.copy(GUEST / "lazy-ptp", share / "cni")
+    for name in _OWN_PLUGINS:
+        shutil.copy(GUEST / name, share / "cni")
     _write_etc(share / "etc", guest, kubeconfig, ca)
 
 
@@ -77,6 +86,8 @@ def _write_etc(etc: Path, guest: Guest, kubeconfig: str, ca: Path) -> None:
     network = next((etc / "cni/net.d").iterdir())
     plugins = json.loads(network.read_text())["plugins"]
     plugins[0]["type"] = guest.cni
+    if guest.mtu:
+        plugins[0]["mtu"] = guest.mtu
     plugins[0]["ipam"]["ranges"] = [[{"subnet": guest.pods}]]
     _change(network, {"plugins": plugins})
 

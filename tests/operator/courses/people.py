@@ -36,6 +36,8 @@ class People(Nature):
     @rule(name=names)
     def person_cordons(self, name: str) -> None:
         self.world.chronicle.note("a person cordoned")
+        if self._leaves_no_trace(name):
+            del self.world.promises.memory.refused_at[name]
         self.edit(name, {"spec": {"unschedulable": True}})
 
     @rule(name=names)
@@ -144,6 +146,20 @@ class People(Nature):
                 self.world.rule(Policy("other", START, 1, spec(plan)))
             case _:
                 self.world.rule(None)
+
+    def _leaves_no_trace(self, name: str) -> bool:
+        """Whether a cordon that is put back takes back the no that it was to undo it.
+
+        It does where it was a person's all along, and nobody looked in between: the Node is as it
+        was. Ours, with its mark, would not be: then its manager is another one.
+        """
+        treatment, node = self.world.open(name), self.world.server.nodes.get(name)
+        if treatment is None or node is None or node["spec"].get("unschedulable"):
+            return False
+        ours = node["metadata"]["annotations"].get(CORDONED_BY) == treatment.name
+        said = name in self.world.promises.memory.refused_at and _borne(treatment.status.rungs)
+        by_word = treatment.spec.decision in REFUSALS
+        return said and not (ours or by_word or self._is_noted(name))
 
     def _may_yet_be_borne(self, treatment: str) -> bool:
         """Whether a write that is late would say that a cordon is part of the treatment."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from kernelhealth_api.remediation import CORDONED_BY
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import Mode
 from kernelhealth_operator.policy.situation import Policy
 
 from .chronicle import Chronicle
@@ -93,6 +94,39 @@ def test_a_person_who_uncordons_before_it_is_written_that_the_node_was_cordoned_
     begun.everything_is_looked_at()
 
     assert states(begun) == ["Overruled"]
+    begun.teardown()
+
+
+def test_who_undoes_and_puts_back_a_cordon_of_their_own_unseen_has_said_nothing() -> None:
+    plan = PLANS.index((CORDON,))
+    begun = course(plan, NODE, rounds=2)
+    begun.person_cordons(NODE)
+    begun.everything_is_looked_at()
+    assert states(begun) == ["Done"]
+    begun.person_uncordons(NODE)
+    begun.person_cordons(NODE)
+
+    begun.person_edits_the_policy(Mode.OBSERVE, 2, 0, None)
+    begun.everything_is_looked_at()
+    begun.person_changes_the_policy_otherwise("restore")
+    begun.everything_is_looked_at()
+
+    assert sorted(phases(begun)) == ["Cancelled", "Waiting"]
+    begun.teardown()
+
+
+def test_who_undoes_and_puts_back_ours_unseen_has_said_no() -> None:
+    begun = course(PLANS.index((CORDON,)), NODE, rounds=5)
+    begun.person_uncordons(NODE)
+    begun.person_cordons(NODE)
+
+    begun.person_edits_the_policy(Mode.OBSERVE, 2, 0, None)
+    begun.everything_is_looked_at()
+    begun.person_changes_the_policy_otherwise("restore")
+    begun.everything_is_looked_at()
+
+    assert states(begun) == ["Overruled"]
+    assert begun.world.promises.memory.refused_at == {NODE: begun.world.now}
     begun.teardown()
 
 

@@ -37,6 +37,10 @@ test: verify ## Everything: checks, then unit, kernel, control plane and cluster
 unit: venv ## The tests that need nothing
 	@$(BIN)/python -m pytest -q $(LAYERS)
 
+.PHONY: courses
+courses: venv ## Play 10,000 courses of events that nobody has played before
+	@KERNELHEALTH_COURSES=10000 KERNELHEALTH_COURSES_SEED=random $(BIN)/python -m pytest -q -s tests/operator/courses
+
 .PHONY: verify
 verify: venv ## Lint, types, import contracts, generated files; no root, no network
 	@$(BIN)/ruff check -q .

@@ -27,6 +27,8 @@ from kernelhealth_operator.cluster.watch import NarrowWatch
 
 DEADLINE = 60.0
 TIMING = LeaseTiming(duration=6, renew_deadline=4.0, retry_period=0.3)
+SAFE = LeaseTiming(duration=60, renew_deadline=40.0, retry_period=0.3)
+"""Where nobody is to lose the lease by being slow."""
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -144,7 +146,7 @@ async def candidate(
 
 
 async def test_of_two_candidates_exactly_one_leads(stage: Stage) -> None:
-    first, second = Leadership(stage.lock("a")), Leadership(stage.lock("b"))
+    first, second = Leadership(stage.lock("a", SAFE)), Leadership(stage.lock("b", SAFE))
 
     async with stage.running(first, "a"):
         await stage.until("a leads")
@@ -245,7 +247,7 @@ async def test_an_outage_ends_the_work_and_the_election_begins_anew_after_it(
 
 
 async def test_a_holder_whose_lease_was_given_away_stops_and_waits_its_turn(stage: Stage) -> None:
-    leadership = Leadership(stage.lock("a"))
+    leadership = Leadership(stage.lock("a", SAFE))
 
     async with stage.running(leadership, "a"):
         await stage.until("a leads")
@@ -292,7 +294,7 @@ async def test_work_that_fails_gives_the_lease_back_and_tells_the_error(stage: S
 async def test_a_deleted_lease_is_made_again_by_its_holder_and_not_taken_by_a_standby(
     stage: Stage,
 ) -> None:
-    first = Leadership(stage.lock("a"))
+    first = Leadership(stage.lock("a", SAFE))
     standby = Leadership(stage.lock("b"), clock=lambda: 1000.0)
     seen = _leases(stage)
 

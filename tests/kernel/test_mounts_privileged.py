@@ -170,7 +170,7 @@ def test_a_namespace_with_only_a_thread_inside_is_not_without_a_process(sampled:
     thread = threading.Thread(target=inside)
     thread.start()
     try:
-        assert entered.wait(30)
+        assert entered.wait(60)
         sample = sampled()
     finally:
         end.set()

@@ -202,7 +202,7 @@ def test_a_thread_in_a_namespace_of_its_own_reaches_it(
     with veth(pod.pid):
         thread.start()
         try:
-            assert there.wait(10)
+            assert there.wait(60)
             nsid = nsid_of(live, pod)
             pod.stop()
             assert not about(observe(), pod, nsid)

@@ -45,7 +45,7 @@ DEAD = "d" * 64
 PODS = "var/lib/kubelet/pods"
 UID = "8a7f0000-0000-4000-8000-000000000007"
 POD = Pod("shop", "cart-7", UID, "cgroup")
-PATIENCE = 10.0
+PATIENCE = 60.0
 _CLONE_NEWNS, _MS_PRIVATE, _MS_BIND = 0x00020000, 1 << 18 | 1 << 14, 1 << 12
 
 

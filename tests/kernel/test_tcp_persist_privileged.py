@@ -35,7 +35,7 @@ from kernelhealth_agent.sources import tcp_persist as source
 from kernelhealth_e2e.faults.zero_window import IPV4, IPV6, Stall, zero_window
 
 TCP_REPAIR = 19
-PATIENCE = 30.0
+PATIENCE = 60.0
 # A suspect within a second: whatever stalls at all is examined, each time.
 EAGER = Rules(stalled=0.3, backoff=1, received=0, peer_empty=0.5, again=0.0)
 PARAMS = detector.TcpPersistParams.model_validate(
@@ -188,8 +188,13 @@ def idle() -> None:
 
 
 def asked(live: LiveHost, pair: Pair, *pids: int) -> SendWindow | Refusal:
-    """Ask for the window of the near end, again where a loaded machine let nobody stop in time."""
-    probe = SendWindowProbe(pair.inode, tuple((pid, pair.near.fileno()) for pid in pids))
+    """Ask for the window of the near end."""
+    owners = tuple((pid, pair.near.fileno()) for pid in pids)
+    return answered(live, SendWindowProbe(pair.inode, owners))
+
+
+def answered(live: LiveHost, probe: SendWindowProbe) -> SendWindow | Refusal:
+    """Ask, and again where a loaded machine let nobody stop in time."""
     until = time.monotonic() + PATIENCE
     while True:
         answer = send_window.decode(live.probe(probe), probe.name)
@@ -200,6 +205,21 @@ def asked(live: LiveHost, pair: Pair, *pids: int) -> SendWindow | Refusal:
 
 def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@contextlib.contextmanager
+def still(pid: int) -> Iterator[None]:
+    """Keep a process still; tried again where a loaded machine did not let it stop in time."""
+    until = time.monotonic() + PATIENCE
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(standstill("/", [pid]))
+                break
+            except MovingError as error:
+                if "did not stop within" not in str(error) or time.monotonic() > until:
+                    raise
+        yield
 
 
 def send(end: socket.socket, chunk: bytes, times: int) -> None:
@@ -307,8 +327,7 @@ def test_without_a_living_owner_nothing_is_read(live: LiveHost, pair: Pair) -> N
 
 def test_a_descriptor_that_is_another_sockets_now_is_left_alone(live: LiveHost, pair: Pair) -> None:
     with process(idle) as pid:
-        probe = SendWindowProbe(pair.inode, ((pid, pair.far.fileno()),))
-        answer = send_window.decode(live.probe(probe), probe.name)
+        answer = answered(live, SendWindowProbe(pair.inode, ((pid, pair.far.fileno()),)))
 
     assert answer == Refusal("its owners changed meanwhile")
 
@@ -370,7 +389,7 @@ def test_all_threads_stand_still_and_run_again() -> None:
         seen: list[set[str]] = []
 
         def hold() -> None:
-            with standstill("/", [pid]):
+            with still(pid):
                 seen.append({state(tid) for tid in tids})
 
         thread = threading.Thread(target=hold)
@@ -389,12 +408,13 @@ def test_an_agent_that_is_killed_leaves_nobody_stopped() -> None:
     with process(idle) as pid:
 
         def hold() -> None:
-            with standstill("/", [pid]):
+            with still(pid):
                 os.write(tell, state(pid).encode())
                 idle()
 
         with process(hold):
-            held = os.read(told, 1)
+            ready, _, _ = select.select([told], [], [], 2 * PATIENCE)
+            held = os.read(told, 1) if ready else b""
         os.close(told)
         os.close(tell)
 
@@ -405,11 +425,13 @@ def test_an_agent_that_is_killed_leaves_nobody_stopped() -> None:
 def test_readings_leave_no_descriptor_and_no_thread_behind(live: LiveHost, pair: Pair) -> None:
     with process(idle) as pid:
         asked(live, pair, pid)
-        before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+        opened, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
         for _ in range(200):
             asked(live, pair, pid)
 
-    assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before
+    # A thread of an earlier test may have ended meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= opened
+    assert threading.active_count() <= threads
 
 
 def test_the_command_line_stalls_the_same_way(looked: Looked) -> None:

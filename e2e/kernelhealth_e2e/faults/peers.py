@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.namespace import Sandbox
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds."""
 _PR_SET_PDEATHSIG = 1
 

@@ -7,7 +7,7 @@ import struct
 import threading
 from collections.abc import Callable
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _REPAIR, _REPAIR_QUEUE, _QUEUE_SEQ, _REPAIR_WINDOW = 19, 20, 21, 29  # include/uapi/linux/tcp.h
 _WINDOW = struct.Struct("=5I")
 _BACKOFF, _UNACKED = 4, slice(24, 28)

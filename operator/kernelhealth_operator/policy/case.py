@@ -83,16 +83,16 @@ class Case:
         """Whether an action of the plan is in *state*."""
         return any(rung.state == state for rung in self.status.rungs)
 
-    def changed(self, before: str, after: str) -> tuple[RungState, ...]:
-        """Return the actions of the plan, with those in state *before* now in *after*.
+    def changed(self, *before: str, to: str) -> tuple[RungState, ...]:
+        """Return the actions of the plan, with those in a state of *before* now in the state *to*.
 
         Only marks that the node bears can be taken back or overruled; what was gone through stays
         done.
         """
-        update = {"state": after, "finished_at": self.situation.now}
+        update = {"state": to, "finished_at": self.situation.now}
         lasting = {i for i, each in self.known() if each.procedure is not None}
         return tuple(
-            rung.model_copy(update=update) if rung.state == before and i not in lasting else rung
+            rung.model_copy(update=update) if rung.state in before and i not in lasting else rung
             for i, rung in enumerate(self.status.rungs)
         )
 

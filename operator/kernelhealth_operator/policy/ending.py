@@ -8,7 +8,8 @@
 The first step is what tells a node that was given back by us from one that a person took back: a
 crash after the second leaves a node without our mark and an action that is ``Reverting``, which
 only the third step is missing to. If only the first happened, it is repeated: then it changes
-nothing, but is refused should the treatment have moved on since it was looked at.
+nothing but since when the node is being given back, and is refused should the treatment have moved
+on since it was looked at.
 
 Where there is nothing to give back, only the end is written, after confirming that the node really
 is as it was seen.
@@ -70,7 +71,7 @@ def end(case: Case, phase: Phase, verdict: Verdict) -> Decision:
     intention = case.write(
         phase=Phase.VERIFYING if succeeds else Phase.RUNNING,
         healthy_since=(case.status.healthy_since or case.situation.now) if succeeds else None,
-        rungs=case.changed(DONE, REVERTING),
+        rungs=case.changed(DONE, REVERTING, to=REVERTING),
         message=str(verdict),
         waiting_for=None,
     )
@@ -83,7 +84,7 @@ def close(case: Case, phase: Phase, message: str) -> Decision:
         phase=phase,
         message=message,
         waiting_for=None,
-        rungs=_left(case, case.changed(REVERTING, REVERTED), phase),
+        rungs=_left(case, case.changed(REVERTING, to=REVERTED), phase),
         finished_at=case.situation.now,
     )
     event = "RemediationSucceeded" if phase is Phase.SUCCEEDED else "RemediationCancelled"
@@ -148,7 +149,7 @@ def overrule(case: Case, verdict: Verdict) -> Decision:
         message=str(verdict),
         waiting_for=None,
         healthy_since=None,
-        rungs=_left(case, case.changed(DONE, OVERRULED), Phase.CANCELLED),
+        rungs=_left(case, case.changed(DONE, to=OVERRULED), Phase.CANCELLED),
         finished_at=case.situation.now,
     )
     told = Announce("Normal", "RemediationCancelled", str(verdict))

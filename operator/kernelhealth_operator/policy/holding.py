@@ -11,7 +11,7 @@ from kernelhealth_operator.policy.case import PENDING, Case
 from kernelhealth_operator.policy.decision import Decision, Verdict
 
 Verdicts = tuple[Verdict, ...]
-_ON_ITS_WAY: Final = timedelta(minutes=2)
+ON_ITS_WAY: Final = timedelta(minutes=2)
 """After how long no API server carries out a request any more; by default it has a minute."""
 
 
@@ -46,7 +46,7 @@ def _idle(case: Case) -> bool:
     since = case.status.started_at
     untouched = all(rung.state == PENDING for rung in case.status.rungs)
     begun = case.status.phase is Phase.RUNNING and untouched and since is not None
-    return begun and since is not None and since + _ON_ITS_WAY <= case.situation.now
+    return begun and since is not None and since + ON_ITS_WAY <= case.situation.now
 
 
 def _in_doubt(case: Case) -> bool:

@@ -94,7 +94,7 @@ def _overruled(case: Case) -> Decision | None:
             continue
         if state == REVERTING:
             # A person was faster than we. Their word counts, so the intention is dropped first.
-            return Decision((case.write(rungs=case.changed(REVERTING, DONE)),))
+            return Decision((case.write(rungs=case.changed(REVERTING, to=DONE)),))
         what = f"a person undid the {remediation.name} of node {target.name}, which ends it"
         return ending.overrule(case, Verdict.no("not_overruled", "Overruled", what))
     return None

@@ -19,7 +19,7 @@ from kernelhealth_e2e.faults.veth import veth
 from kernelhealth_e2e.faults.zero_window import zero_window
 
 WRITER, READER = ("198.51.100.17/28", "198.51.100.18/28")
-PATIENCE = 30.0
+PATIENCE = 60.0
 LEAKED = "203.0.113.77/24"
 
 

@@ -30,7 +30,7 @@ def test_watching_prints_an_object_a_line_until_it_is_interrupted() -> None:
         assert scan.stdout is not None
         reports = [json.loads(scan.stdout.readline()) for _ in range(3)]
         scan.send_signal(signal.SIGINT)
-        code = scan.wait(30)
+        code = scan.wait(60)
 
     assert code == 0
     assert [report["health"] for report in reports] == ["Healthy"] * 3

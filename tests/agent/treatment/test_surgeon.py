@@ -38,6 +38,8 @@ class Clinic(Protocol):
 
 
 ID = "nr-1-2-unmount"
+HANGS = 2.0
+"""After so many seconds a call is given up; what does not hang is done by then, also under load."""
 
 
 def test_a_request_is_done_to_everything_that_the_agent_has_confirmed(clinic: Clinic) -> None:
@@ -299,7 +301,7 @@ def test_whether_an_interrupted_request_was_achieved_is_given_up_in_time(clinic:
 
     interrupted(clinic, "a", "b")
     hanging = type(fix)(CURE, fix.stage, fix.aims, fix.objection, fix.deeds, hang)
-    clinic.open(fixes={CURE: hanging}, deadline=0.2)
+    clinic.open(fixes={CURE: hanging}, deadline=HANGS)
     try:
         said = clinic.answer(ID)
         clinic.asks(request("next", boot_id="earlier"))
@@ -308,7 +310,7 @@ def test_whether_an_interrupted_request_was_achieved_is_given_up_in_time(clinic:
         hung.set()
 
     assert said.state is RequestState.FAILED
-    assert "did not answer within 0.2 s" in said.message
+    assert "did not answer within 2 s" in said.message
     assert after.state is RequestState.REFUSED
     assert clinic.ward.practice().recorded(request()) == said
 
@@ -426,7 +428,7 @@ def test_a_lasting_fix_says_after_a_reboot_whether_it_survived(
 def test_a_fix_that_hangs_is_given_up_and_the_next_request_waits_for_it(clinic: Clinic) -> None:
     going_on = threading.Event()
     clinic.ward.hang = going_on.wait
-    clinic.open(deadline=0.3)
+    clinic.open(deadline=HANGS)
     clinic.finds(*seen("a", "b"))
     try:
         clinic.asks(request())
@@ -438,7 +440,7 @@ def test_a_fix_that_hangs_is_given_up_and_the_next_request_waits_for_it(clinic: 
     last = clinic.answer("next")
 
     assert given_up.state is RequestState.FAILED
-    assert "did not come back within 0.3 s, while scratch a 1" in given_up.message
+    assert "did not come back within 2 s, while scratch a 1" in given_up.message
     assert waiting.state is RequestState.ACCEPTED
     assert "it waits for" in waiting.message.lower()
     assert last.state is RequestState.SUCCEEDED

@@ -223,7 +223,7 @@ async def test_a_pod_with_two_budgets_keeps_nobody_else_and_is_named_in_the_end(
 ) -> None:
     await tenants.budget(stage, "web", allowed=1)
     await tenants.budget(stage, "all", allowed=1)
-    await stage.policy("workers", **ladder(timeout="8s"))
+    await stage.policy("workers", **ladder(timeout="20s"))
     await stage.healthy_nodes("alpha", "beta")
     await tenants.move_in(stage, "alpha", Tenant("two"), Tenant("free", labels={}))
 
@@ -231,7 +231,7 @@ async def test_a_pod_with_two_budgets_keeps_nobody_else_and_is_named_in_the_end(
     await _ended(stage, "free")
 
     treatment = await stage.phase("alpha", "Failed")
-    assert "after 8s, shop/two are left" in treatment["status"]["message"]
+    assert "after 20s, shop/two are left" in treatment["status"]["message"]
     assert "for having more than one budget" in treatment["status"]["message"]
 
 

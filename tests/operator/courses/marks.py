@@ -77,10 +77,23 @@ class Marks:
             pledge(alone, "two nodes of the control plane are under treatment")
         if not self._memory.rivals:
             # By what is stored, whatever anybody knows of it.
-            ours = {n for n, node in self._world.server.nodes.items() if _shut_by_us(node)}
+            ours = {name for name in self._world.server.nodes if self._shut_by_us(name)}
             known = ours - {facts.node.name} - self._memory.unheard
             most = int(limits.max_unavailable)
             pledge(len(known) + 1 <= most, "over budget: too many nodes are marked")
+
+    def _shut_by_us(self, name: str) -> bool:
+        """Whether a mark of ours keeps pods away.
+
+        A person may have uncordoned the node and left the mark. Should one have cordoned it again
+        since, that cordon is theirs in spite of the mark (ADR 5): like all that people do it counts
+        from when it is heard of, which is what ``budget.room`` goes by.
+        """
+        server = self._world.server
+        node = server.nodes[name]
+        cordoned = mark_of(node, CORDONED_BY) and server.hand(name) == OPERATOR
+        tainted = any(one["key"] == KEY for one in node["spec"]["taints"])
+        return bool(cordoned or (mark_of(node, TAINTED_BY) and tainted))
 
     def _opened(self, name: str) -> None:
         memory, treatment = self._memory, self._world.open(name)
@@ -110,13 +123,6 @@ def mark_of(node: Body, mark: str) -> str | None:
     """Whom a mark of a Node names."""
     owner: str | None = node["metadata"]["annotations"].get(mark)
     return owner
-
-
-def _shut_by_us(node: Body) -> bool:
-    """Whether a mark of ours keeps pods away; a person may have uncordoned it and left the mark."""
-    cordoned = mark_of(node, CORDONED_BY) and unschedulable(node)
-    tainted = any(one["key"] == KEY for one in node["spec"]["taints"])
-    return bool(cordoned or (mark_of(node, TAINTED_BY) and tainted))
 
 
 def _foreign_taints(node: Body) -> list[Body]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import hypothesis.strategies as st
@@ -9,8 +10,13 @@ from hypothesis.stateful import rule
 
 from kernelhealth_api.remediation import CORDONED_BY
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import Disruption, Mode
-from kernelhealth_api.v1alpha1.noderemediation import Decision
+from kernelhealth_api.v1alpha1.noderemediation import (
+    Decision,
+    NodeRemediationStatus,
+    RungState,
+)
 from kernelhealth_api.v1alpha1.selector import LabelSelector
+from kernelhealth_operator.kinds import REMEDIATIONS
 from kernelhealth_operator.policy.reprieve import LET_BE
 from kernelhealth_operator.policy.situation import Policy, Treatment
 
@@ -30,6 +36,8 @@ class People(Nature):
     @rule(name=names)
     def person_cordons(self, name: str) -> None:
         self.world.chronicle.note("a person cordoned")
+        if self._leaves_no_trace(name):
+            del self.world.promises.memory.refused_at[name]
         self.edit(name, {"spec": {"unschedulable": True}})
 
     @rule(name=names)
@@ -47,14 +55,13 @@ class People(Nature):
         world.chronicle.note("a person uncordoned")
         memory, treatment = world.promises.memory, world.open(name)
         owner = node["metadata"]["annotations"].get(CORDONED_BY)
-        borne = treatment is not None and any(
-            rung.action == "cordon" and rung.state in {"Done", "Reverting"}
-            for rung in treatment.status.rungs
-        )
         memory.uncordoned |= {owner} if owner else set()
-        if treatment is not None and (owner == treatment.name or borne):
+        if treatment is not None and (owner == treatment.name or _borne(treatment.status.rungs)):
             memory.uncordoned.add(treatment.name)
             memory.refused_at[name] = world.now
+        if treatment is not None and self._may_yet_be_borne(treatment.name):
+            # That it was found cordoned may be written after it is uncordoned, by whoever is gone.
+            memory.uncordoned.add(treatment.name)
         self.edit(name, {"spec": {"unschedulable": None}})
 
     @rule(name=names, word=st.sampled_from(list(Decision)))
@@ -140,6 +147,26 @@ class People(Nature):
             case _:
                 self.world.rule(None)
 
+    def _leaves_no_trace(self, name: str) -> bool:
+        """Whether a cordon that is put back takes back the no that it was to undo it.
+
+        It does where it was a person's all along, and nobody looked in between: the Node is as it
+        was. Ours, with its mark, would not be: then its manager is another one.
+        """
+        treatment, node = self.world.open(name), self.world.server.nodes.get(name)
+        if treatment is None or node is None or node["spec"].get("unschedulable"):
+            return False
+        ours = node["metadata"]["annotations"].get(CORDONED_BY) == treatment.name
+        said = name in self.world.promises.memory.refused_at and _borne(treatment.status.rungs)
+        by_word = treatment.spec.decision in REFUSALS
+        return said and not (ours or by_word or self._is_noted(name))
+
+    def _may_yet_be_borne(self, treatment: str) -> bool:
+        """Whether a write that is late would say that a cordon is part of the treatment."""
+        path = f"{REMEDIATIONS}/{treatment}/status"
+        late = (write.body["status"] for write in self.world.late if write.path == path)
+        return any(_borne(NodeRemediationStatus.model_validate(status).rungs) for status in late)
+
     def _is_there(self, name: str, uid: str) -> bool:
         node = self.world.server.nodes.get(name)
         return node is not None and bool(node["metadata"]["uid"] == uid)
@@ -154,3 +181,8 @@ class People(Nature):
     def _is_noted(self, name: str) -> bool:
         node = self.world.server.nodes.get(name)
         return node is not None and LET_BE in node["metadata"]["annotations"]
+
+
+def _borne(rungs: Iterable[RungState]) -> bool:
+    """Whether the cordon of a Node, whoever put it there, counts as part of its treatment."""
+    return any(one.action == "cordon" and one.state in {"Done", "Reverting"} for one in rungs)

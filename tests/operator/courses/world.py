@@ -105,7 +105,7 @@ class World(Cluster):
         """A write of a leader that is gone arrives at last."""
         if self.late:
             write = self.late.pop(0)
-            if write.sent is not None and self.now <= write.sent + ON_ITS_WAY:
+            if write.sent is not None and self.now < write.sent + ON_ITS_WAY:
                 self.promises.land(write)
 
     def a_round(self) -> None:

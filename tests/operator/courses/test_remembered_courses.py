@@ -1,0 +1,160 @@
+"""Courses that once broke a promise: what is found by chance is played for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from kernelhealth_api.remediation import CORDONED_BY
+from kernelhealth_api.v1alpha1.kernelhealthpolicy import Mode
+from kernelhealth_operator.policy.situation import Policy
+
+from .chronicle import Chronicle
+from .hosts import LEAK
+from .plans import CORDON, PLANS, RECLAIM, START, spec
+from .server import OPERATOR
+from .test_any_course_of_events import Course
+
+NODE = "worker-1"
+
+
+def course(plan: int, *sick: str, rounds: int) -> Course:
+    """A course whose agents and operator have been at work for so many rounds, of a minute each."""
+    begun = Course(Chronicle())
+    begun.begins(plan=plan, sick=set(sick), stubborn=False, far=rounds, lasts=False, grudges=False)
+    return begun
+
+
+def send_late(begun: Course, *, left: int) -> None:
+    """The leader is stopped at one of its writes, which is on its way from then on."""
+    begun.world.trouble(left, "late", lambda: None)
+    begun.world.hear(NODE)
+    begun.world.operate(NODE)
+    assert len(begun.world.late) == 1
+
+
+def phases(begun: Course) -> list[str]:
+    return [one.status.phase.value for one in begun.world.treatments(NODE)]
+
+
+def states(begun: Course) -> list[str]:
+    return [rung.state for one in begun.world.treatments(NODE) for rung in one.status.rungs]
+
+
+def test_a_node_given_back_by_a_leader_that_is_gone_was_not_taken_back_by_a_person() -> None:
+    begun = course(PLANS.index((CORDON,)), NODE, rounds=5)
+    begun.gets_well(NODE)
+    begun.everything_is_looked_at()
+    begun.time_passes(11)
+    send_late(begun, left=1)
+
+    begun.fall_ill((NODE, LEAK))
+    begun.everything_is_looked_at()
+    begun.a_late_write_arrives()
+    begun.everything_is_looked_at()
+
+    assert phases(begun) == ["Cancelled"]
+    assert states(begun) == ["Reverted"]
+    # Nobody said no: the node is treated again as soon as its rule allows.
+    begun.time_passes(1)
+    begun.everything_is_looked_at()
+    assert sorted(phases(begun)) == ["Cancelled", "Waiting"]
+    begun.teardown()
+
+
+def test_the_same_where_the_policy_took_its_no_back_and_the_findings_are_gone() -> None:
+    plan = PLANS.index((CORDON,))
+    begun = course(plan, NODE, rounds=5)
+    begun.world.rule(Policy("all", START, 1, spec(plan, rules=spec(plan).rules[1:])))
+    begun.world.hear(NODE)
+    send_late(begun, left=1)
+
+    begun.person_changes_the_policy_otherwise("restore")
+    begun.gets_well(NODE)
+    begun.everything_is_looked_at()
+    begun.a_late_write_arrives()
+    begun.everything_is_looked_at()
+
+    assert phases(begun) == ["Cancelled"]
+    assert states(begun) == ["Reverted"]
+    begun.teardown()
+
+
+def test_a_person_who_uncordons_before_it_is_written_that_the_node_was_cordoned_is_heard() -> None:
+    begun = course(PLANS.index((CORDON,)), NODE, rounds=0)
+    begun.person_cordons(NODE)
+    begun.everything_is_looked_at()
+    begun.time_passes(1)
+    begun.everything_is_looked_at()
+    send_late(begun, left=1)
+
+    begun.person_uncordons(NODE)
+    begun.a_late_write_arrives()
+    begun.everything_is_looked_at()
+
+    assert states(begun) == ["Overruled"]
+    begun.teardown()
+
+
+def test_who_undoes_and_puts_back_a_cordon_of_their_own_unseen_has_said_nothing() -> None:
+    plan = PLANS.index((CORDON,))
+    begun = course(plan, NODE, rounds=2)
+    begun.person_cordons(NODE)
+    begun.everything_is_looked_at()
+    assert states(begun) == ["Done"]
+    begun.person_uncordons(NODE)
+    begun.person_cordons(NODE)
+
+    begun.person_edits_the_policy(Mode.OBSERVE, 2, 0, None)
+    begun.everything_is_looked_at()
+    begun.person_changes_the_policy_otherwise("restore")
+    begun.everything_is_looked_at()
+
+    assert sorted(phases(begun)) == ["Cancelled", "Waiting"]
+    begun.teardown()
+
+
+def test_who_undoes_and_puts_back_ours_unseen_has_said_no() -> None:
+    begun = course(PLANS.index((CORDON,)), NODE, rounds=5)
+    begun.person_uncordons(NODE)
+    begun.person_cordons(NODE)
+
+    begun.person_edits_the_policy(Mode.OBSERVE, 2, 0, None)
+    begun.everything_is_looked_at()
+    begun.person_changes_the_policy_otherwise("restore")
+    begun.everything_is_looked_at()
+
+    assert states(begun) == ["Overruled"]
+    assert begun.world.promises.memory.refused_at == {NODE: begun.world.now}
+    begun.teardown()
+
+
+def test_a_cordon_that_a_person_put_in_place_of_ours_is_not_one_of_ours() -> None:
+    plan = next(i for i, one in enumerate(PLANS) if one[-1] == {"reboot": {"when": "Now"}})
+    begun = course(plan, "control-1", "control-2", NODE, rounds=10)
+    begun.the_window_is_open(minutes=5)
+    begun.person_uncordons(NODE)
+    begun.another_operator_leads()
+    begun.person_cordons(NODE)
+
+    begun.everything_is_looked_at()
+
+    assert phases(begun) == ["Ineffective"]
+    assert [one.status.phase.value for one in begun.world.treatments("control-2")] == ["Running"]
+    begun.teardown()
+
+
+def test_our_own_marks_count_whether_or_not_anybody_has_heard_of_them() -> None:
+    begun = course(PLANS.index((RECLAIM,)), NODE, rounds=1)
+    begun.world.server.now += timedelta(minutes=1)
+    begun.world.look_at_everything()
+    assert phases(begun) == ["Waiting"]
+    server = begun.world.server
+    for name in ("control-1", "worker-2"):
+        annotations = {"metadata": {"annotations": {CORDONED_BY: "somebody"}}}
+        change = {**annotations, "spec": {"unschedulable": True}}
+        server.edit(server.nodes, name, change, OPERATOR)
+
+    with pytest.raises(AssertionError, match="too many nodes are marked"):
+        begun.world.operate(NODE)

@@ -49,13 +49,17 @@ class Cache:
 
     root: Path
 
+    def place(self, name: str, key: str) -> Path:
+        """Return where an entry is, or will be once it is made."""
+        return self.root / f"{name}-{key}"
+
     def entry(self, name: str, key: str, build: Callable[[Path], None]) -> Path:
         """Return ``root/name-key``; ``build`` fills the directory that becomes it when missing.
 
         A build that is killed leaves only a temporary directory, which the next one removes.
         Two runs that want the same entry wait for each other.
         """
-        wanted = self.root / f"{name}-{key}"
+        wanted = self.place(name, key)
         if wanted.is_dir():
             return wanted
         self.root.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,19 @@ VIRTUAL_MACHINES = {
     "mkfs.ext4": "e2fsprogs",
     "/lib/systemd/systemd": "systemd",
 }
+KERNEL_BUILDS = {
+    "make": "make",
+    "gcc": "gcc",
+    "/usr/include/stdlib.h": "libc6-dev",
+    "flex": "flex",
+    "bison": "bison",
+    "bc": "bc",
+    "perl": "perl",
+    "patch": "patch",
+    "xz": "xz-utils",
+    "pahole": "dwarves",
+    "/usr/include/libelf.h": "libelf-dev",
+}
 IMAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 
 # Debian puts administrators' programs where a user's PATH does not look.

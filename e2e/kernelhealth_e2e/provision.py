@@ -45,6 +45,11 @@ def for_virtual_machines(progress: Progress) -> None:
     packages.require(packages.VIRTUAL_MACHINES, Machine.here(), progress)
 
 
+def for_kernel_builds(progress: Progress) -> None:
+    """Provide what compiles kernels and modules of them."""
+    packages.require(packages.KERNEL_BUILDS, Machine.here(), progress)
+
+
 def for_images(progress: Progress) -> None:
     """Provide what builds images."""
     packages.require(packages.IMAGES, Machine.here(), progress)

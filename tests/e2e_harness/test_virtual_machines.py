@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_the_files_of_a_guest_make_it_a_node_of_its_own(tmp_path: Path) -> None:
     assert 'labels="kernelhealth.io/lab=virtual-machine"' in (
         (tmp_path / "share/settings").read_text().splitlines()
     )
+
+
+@pytest.mark.parametrize("plugin", ["lazy-ptp", "function-ptp"])
+def test_a_plugin_hands_down_what_went_wrong_below_it(tmp_path: Path, plugin: str) -> None:
+    (tmp_path / "ca.crt").write_text("certificate")
+    share.write(tmp_path / "share", guest(tmp_path), "{}", tmp_path / "ca.crt")
+    plugins = tmp_path / "share/cni"
+    (plugins / "ptp").write_text("#!/bin/sh\necho no addresses are left\nexit 7\n")
+    for file in plugins.iterdir():
+        file.chmod(0o755)
+
+    ended = subprocess.run(
+        (plugins / plugin,), env={"CNI_COMMAND": "ADD"}, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode != 0
+    assert ended.stdout == "no addresses are left\n"
 
 
 def unpacked(archive: bytes) -> list[tuple[str, int, bytes]]:

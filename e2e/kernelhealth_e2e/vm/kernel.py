@@ -6,21 +6,23 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kernelhealth_e2e import debian as packages
 from kernelhealth_e2e import processes
 from kernelhealth_e2e.cache import digest
-from kernelhealth_e2e.errors import UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kernelhealth_e2e.cache import Cache
+    from kernelhealth_e2e.debian import Archive, Package
     from kernelhealth_e2e.progress import Progress
 
 STOCK = "linux-image-amd64"
-"""The package that depends on the newest stock kernel of the distribution that runs the tests."""
+"""The package that depends on the newest stock kernel of a suite."""
 _SECONDS = 600.0
-_FIELDS = re.compile(r"^(Package|Version|Depends|SHA256): (.*)$", re.MULTILINE)
 _IMAGE = re.compile(r"linux-image-\d[^ ,]*")
+_PART = re.compile(r"linux-(?:base|binary|modules)-\d[^ ,]*")
+"""What later packages with a kernel's name consist of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Kernel:
     @property
     def image(self) -> Path:
         """The file that a boot loader loads."""
-        return self.tree / f"boot/vmlinuz-{self.release}"
+        beside = self.modules / self.release / "vmlinuz"  # As later Debian packages have it.
+        return beside if beside.exists() else self.tree / f"boot/vmlinuz-{self.release}"
 
     @property
     def modules(self) -> Path:
@@ -63,44 +66,33 @@ class Kernel:
         return tuple(found)
 
 
-def debian(cache: Cache, progress: Progress, package: str = STOCK) -> Kernel:
+def debian(
+    cache: Cache, progress: Progress, package: str = STOCK, archive: Archive = packages.HERE
+) -> Kernel:
     """Return a kernel that apt knows; a package that only depends on one stands for that one."""
-    name, version, checksum = _wanted(package)
+    wanted = _wanted(archive, package)
 
     def build(target: Path) -> None:
-        with progress.step(f"fetching {name} {version}"):
-            _unpack(f"{name}={version}", target)
+        with progress.step(f"fetching {wanted.name} {wanted.version}"):
+            for part in (wanted, *map(archive.package, _PART.findall(wanted.depends))):
+                archive.unpack(part, target)
+            usr = target / "usr/lib/modules"
+            if usr.is_dir() and not (target / "lib").exists():
+                (target / "lib").symlink_to("usr/lib")
+            index(target)
 
-    return Kernel(cache.entry(f"kernel-{name}", digest(version, checksum), build))
-
-
-def _wanted(package: str) -> tuple[str, str, str]:
-    """Return name, version and checksum of the package that holds the kernel."""
-    shown = processes.run(("apt-cache", "show", "--no-all-versions", package)).stdout
-    if not shown:
-        processes.output(("apt-get", "--quiet", "update"), seconds=_SECONDS)
-        shown = processes.run(("apt-cache", "show", "--no-all-versions", package)).stdout
-    fields = dict(_FIELDS.findall(shown))
-    if not fields:
-        raise UnavailableError(
-            f"apt knows no package {package}: add a Debian archive that has it to its sources, or "
-            "name another kernel"
-        )
-    inner = _IMAGE.search(fields.get("Depends", ""))
-    if inner:
-        return _wanted(inner.group())
-    return fields["Package"], fields["Version"], fields["SHA256"]
+    key = digest(wanted.version, wanted.sha256)
+    return Kernel(cache.entry(f"kernel-{wanted.name}", key, build))
 
 
-def _unpack(package: str, target: Path) -> None:
-    processes.output(
-        ("env", f"--chdir={target}", "apt-get", "--quiet", "download", package), seconds=_SECONDS
-    )
-    (archive,) = target.glob("*.deb")
-    processes.output(("dpkg-deb", "--extract", str(archive), str(target)), seconds=_SECONDS)
-    archive.unlink()
-    usr = target / "usr/lib/modules"
-    if usr.is_dir() and not (target / "lib").exists():
-        (target / "lib").symlink_to("usr/lib")  # As later Debian packages have it.
-    (modules,) = (target / "lib/modules").iterdir()
-    processes.output(("depmod", f"--basedir={target}", modules.name), seconds=_SECONDS)
+def index(tree: Path) -> None:
+    """Make what modprobe(8) needs of the one directory of modules in a kernel's tree."""
+    (modules,) = (tree / "lib/modules").iterdir()
+    processes.output(("depmod", f"--basedir={tree}", modules.name), seconds=_SECONDS)
+
+
+def _wanted(archive: Archive, name: str) -> Package:
+    """Return the package that holds the kernel."""
+    package = archive.package(name)
+    inner = _IMAGE.search(package.depends)
+    return _wanted(archive, inner.group()) if inner else package

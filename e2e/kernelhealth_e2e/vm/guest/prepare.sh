@@ -24,5 +24,8 @@ ip link set eth0 up
 # No default route: of the world the guest sees the cluster and nothing else.
 for place in $reaches; do ip route replace "$place" via "$gateway"; done
 echo 1 >/proc/sys/net/ipv4/ip_forward
-mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+# The directory is there where the kernel has what belongs into it.
+if [ -d /sys/kernel/debug ] && ! mountpoint -q /sys/kernel/debug; then
+	mount -t debugfs debugfs /sys/kernel/debug
+fi
 stage "the node is prepared"

@@ -61,6 +61,12 @@ def updated(past: Growths | None, uptime: float, counts: Mapping[int, int]) -> G
     return Growths(tuple(found))
 
 
+def unexplained(past: Growths | None, but: int) -> int:
+    """Return how many objects nothing explained at the last look, without namespace *but*."""
+    known = past.series if past else ()
+    return sum(series.points[-1].objects for series in known if series.inode != but)
+
+
 def _continued(points: tuple[Point, ...], now: Point) -> tuple[Point, ...]:
     if not points or now.objects < _FALL * points[-1].objects or now.uptime <= points[-1].uptime:
         return (now,)

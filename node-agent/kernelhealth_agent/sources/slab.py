@@ -25,6 +25,7 @@ from kernelhealth_agent.kernel import (
 from kernelhealth_agent.kernel.history import History, appended
 from kernelhealth_agent.kernel.kmemleak import Site
 from kernelhealth_agent.kernel.populations import Count
+from kernelhealth_agent.kernel.route_growth import Growths, unexplained
 from kernelhealth_agent.kernel.slab_caches import Cache, Memories, Sample
 from kernelhealth_agent.kernel.slabinfo import Row
 from kernelhealth_agent.source import Occasion, Source
@@ -118,10 +119,11 @@ def _living(
     yield "interfaces", len(seen.links)
     for count in populations.ALIVE:
         yield from _counted(host, count, blind)
+    lost = unexplained(occasion.memory_of("suppress_prefix", Growths), but=seen.host.inode)
     others: tuple[tuple[str, str, Callable[[bytes, str], int]], ...] = (
         ("cgroups", _CGROUPS, populations.cgroups),
         ("mounts", _MOUNTS, lambda content, _: content.count(b"\n")),
-        ("routes6", _ROUTES, lambda *read: rt6_stats.route_objects(read[0], 1, read[1]).total),
+        ("routes6", _ROUTES, lambda *of: lost + rt6_stats.route_objects(of[0], 1, of[1]).total),
     )
     for name, path, decoded in others:
         number = _asked(functools.partial(_decoded, host, path, decoded), blind)

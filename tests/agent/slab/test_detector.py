@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kernelhealth_agent import errors, inventory
 from kernelhealth_agent.detectors import slab as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
-from kernelhealth_agent.kernel.slab_caches import Memories, Sample
+from kernelhealth_agent.kernel.route_growth import Growths, Point, Series
+from kernelhealth_agent.kernel.slab_caches import ROUTES, Memories, Sample
 from kernelhealth_agent.kernel.slab_limits import SlabParams
 from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.source import Occasion
@@ -118,6 +119,23 @@ def test_a_shared_name_alone_blames_nobody(copied: Callable[[str], Path]) -> Non
 
     assert found.cause is None
     assert found.cures == ("Reboot",)
+
+
+def test_route_objects_of_a_pod_are_counted_with_those_of_the_host() -> None:
+    host = RecordedHost(str(HOSTS / "slab-healthy-6.18"))
+    moment = Moment(WALL, host.recording()["uptime"])
+    seen = inventory.take(host, moment.wall, {})
+    pod = Series(seen.host.inode + 1, (Point(1.0, 70), Point(2.0, 5000)))
+    own = Series(seen.host.inode, (Point(2.0, 300),))
+
+    samples = [
+        source.collect(host, Occasion(seen, moment, others={"suppress_prefix": growths}))
+        for growths in (Growths(()), Growths((pod, own)))
+    ]
+
+    without, with_pod = (sample.history.level(ROUTES) for sample in samples)
+    assert without is not None
+    assert with_pod == without + 5000
 
 
 def test_leaked_mounts_have_their_cause() -> None:

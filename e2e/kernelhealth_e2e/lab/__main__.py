@@ -96,7 +96,8 @@ def _end(outcomes: tuple[Outcome, ...], arguments: argparse.Namespace) -> int:
     arguments.junit.parent.mkdir(parents=True, exist_ok=True)
     arguments.junit.write_text(report.junit(outcomes), encoding="utf-8")
     if not arguments.no_record:
-        records.write(installation.TREE / "docs", outcomes)
+        lock = arguments.junit.parent / ".lock-lab"
+        records.write(installation.TREE / "docs", outcomes, lock)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed", file=sys.stderr)
     return 1 if failed else 0

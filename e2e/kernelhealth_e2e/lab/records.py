@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kernelhealth_e2e.cache import locked
 from kernelhealth_e2e.lab import kernels, report, results
 from kernelhealth_e2e.lab.outcome import Outcome
 from kernelhealth_e2e.lab.scenarios import SCENARIOS
@@ -16,12 +17,16 @@ _ORDER = tuple(
 )
 
 
-def write(docs: Path, new: tuple[Outcome, ...]) -> None:
-    """Put new outcomes beside those that were measured before, and write the document anew."""
+def write(docs: Path, new: tuple[Outcome, ...], lock: Path) -> None:
+    """Put new outcomes beside those that were measured before, and write the document anew.
+
+    Whoever writes at the same time, with the same *lock*, waits.
+    """
     file = docs / "lab.json"
-    outcomes = results.merged(results.load(file), new, _ORDER)
-    file.write_text(results.dumps(outcomes), encoding="utf-8")
-    (docs / "lab.md").write_text(document(outcomes), encoding="utf-8")
+    with locked(lock):
+        outcomes = results.merged(results.load(file), new, _ORDER)
+        file.write_text(results.dumps(outcomes), encoding="utf-8")
+        (docs / "lab.md").write_text(document(outcomes), encoding="utf-8")
 
 
 def document(outcomes: tuple[Outcome, ...]) -> str:

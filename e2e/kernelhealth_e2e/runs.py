@@ -117,12 +117,20 @@ def sweep(root: Path, *, kept_too: bool = False) -> tuple[str, ...]:
             run for run in sorted(root.glob(f"{PREFIX}*")) if _is_stale(run, kept_too=kept_too)
         ]
         for run in stale:
-            remove(run)
+            _remove(run)
     return tuple(run.name for run in stale)
 
 
 def remove(run: Path) -> None:
-    """End a run's processes that are provably its own, then remove its groups and its files."""
+    """End a run's processes that are provably its own, then remove its groups and its files.
+
+    Nobody sweeps meanwhile: without its record it would be taken for the run of a crashed one.
+    """
+    with locked(run.parent / ".lock"):
+        _remove(run)
+
+
+def _remove(run: Path) -> None:
     record = load(run)
     for process in record.processes if record else ():
         process.kill()

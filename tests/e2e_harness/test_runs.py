@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 from kernelhealth_e2e import cgroups, runs
+from kernelhealth_e2e.cache import locked
 from kernelhealth_e2e.runs import Identity, Record
 
 GONE = Identity(os.getpid(), 1)  # this pid, but started at another time
@@ -70,6 +72,20 @@ def test_a_kept_run_is_removed_only_when_asked_for(tmp_path: Path) -> None:
 
     assert first == ()
     assert second == (run.name,)
+
+
+def test_a_run_is_not_removed_while_somebody_sweeps(tmp_path: Path) -> None:
+    run = run_of(tmp_path, Record(own()))
+    removal = threading.Thread(target=runs.remove, args=(run,))
+
+    with locked(tmp_path / ".lock"):
+        removal.start()
+        removal.join(0.2)
+        waited = removal.is_alive() and run.is_dir()
+    removal.join(30)
+
+    assert waited
+    assert not run.exists()
 
 
 def test_other_directories_are_never_touched(tmp_path: Path) -> None:

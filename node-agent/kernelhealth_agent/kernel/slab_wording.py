@@ -91,8 +91,9 @@ def reported(site: Site) -> str:
 
 
 def _rate(grown: Growth) -> str:
-    hours = max(1, round(grown.trend.span / 3600))
-    return f"{size(grown.per_hour)} an hour over the last {hours} h"
+    minutes = max(1, round(grown.trend.span / 60))
+    span = f"{round(minutes / 60)} h" if minutes >= 60 else f"{minutes} min"
+    return f"{size(grown.per_hour)} an hour over the last {span}"
 
 
 def _blamed(site: Site | None) -> str:

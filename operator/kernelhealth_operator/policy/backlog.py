@@ -46,16 +46,17 @@ def foresee(backlog: Backlog, openings: Sequence[MaintenanceWindow], now: dateti
         return Outlook()
     if not openings:
         return Outlook(_quarter(now + _turns(backlog) * backlog.each))
-    spans = list(islice(windows.spans(openings, now), _AHEAD))
-    through, left, free = None, _turns(backlog), []
-    for begins, ends in spans:
+    through, left, free, already_open = None, _turns(backlog), list[int](), False
+    # One after the other: windows without gaps between them take long to follow to their end.
+    for begins, ends in islice(windows.spans(openings, now), _AHEAD):
+        already_open = already_open or begins <= now
         turns = (ends - begins) // backlog.each
         free.append(turns * backlog.at_once)
         if left <= turns:
             through = _quarter(begins + left * backlog.each)
             break
         left -= turns
-    return _judged(backlog, through, free, already_open=bool(spans) and spans[0][0] <= now)
+    return _judged(backlog, through, free, already_open=already_open)
 
 
 def _judged(

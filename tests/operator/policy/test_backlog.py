@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
+import pytest
+from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelhealth_api.v1alpha1.kernelhealthpolicy import MaintenanceWindow
+from kernelhealth_operator.policy import windows
 from kernelhealth_operator.policy.backlog import Backlog, Outlook, foresee
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -54,6 +58,20 @@ def test_windows_in_which_nothing_fits_are_never_enough() -> None:
 
     assert outlook.through is None
     assert "no window is long enough for a single one" in outlook.too_short
+
+
+def test_windows_that_never_close_are_followed_no_further_than_the_queue_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Each start of the schedule's library is one step from window to window.
+    steps = Mock(wraps=CronSim)
+    monkeypatch.setattr(windows, "CronSim", steps)
+    always = MaintenanceWindow(schedule="* * * * *", duration=HALF)
+
+    outlook = foresee(Backlog(1, 1, HALF), [always], NOON)
+
+    assert outlook.through == NOON + HALF
+    assert steps.call_count < 2000
 
 
 @settings(max_examples=30)

@@ -126,7 +126,8 @@ def _tried(stall: Stall, age: float) -> str:
 def _worker(worker: Worker, age: float) -> str:
     task, busy = worker.task, _since(max(worker.seconds, age))
     where = _where(task)
-    if worker.is_spinning:
+    # Where others want the processor as well, one that spins gets only its part of it.
+    if worker.is_spinning or (task.state == "R" and worker.share > 0):
         return f"{task.title} runs{busy} on {worker.share:.0%} of a CPU in {where}"
     return f"{task.title} is stuck{busy} in {where} (state {task.state})"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from kernelhealth_agent import errors
 from kernelhealth_agent.detectors import namespace_teardown as detector
 from kernelhealth_agent.hosts.recorded import RecordedHost
 from kernelhealth_agent.kernel.canary import Step
+from kernelhealth_agent.kernel.canary_history import History, Stall
 from kernelhealth_agent.kernel.lifecycle import Memory, Sample
 from kernelhealth_agent.moments import Moment
 from kernelhealth_agent.source import Occasion
@@ -52,6 +54,11 @@ def _as_json(memory: Memory) -> bytes:
 
 def observe(sample: Sample) -> list[Observation]:
     return list(detector.judge(sample, DEFAULTS))
+
+
+def hung(uptime: float) -> History:
+    """Return what is known where a canary has waited 40 s for its namespace's end."""
+    return History(stall=Stall(uptime - 40.0, uptime - 40.0, 40.0, Step.TEARDOWN, "quota"))
 
 
 @pytest.fixture
@@ -103,6 +110,17 @@ def test_a_spinning_worker_is_found_without_a_stack_and_without_a_canary(looked:
     assert sample.workers[0].is_spinning
     assert "kworker/u4:0+netns[25] runs for 3 min on 99% of a CPU" in found.message
     assert any("no user namespace can be made" in said for said in sample.blind)
+
+
+def test_a_spinning_worker_that_shares_its_processor_is_said_to_run(looked: Looked) -> None:
+    sample = looked("namespace_teardown-spinning")
+    (alone,) = sample.workers
+
+    shared = replace(sample, workers=(replace(alone, share=0.62),), canaries=hung(sample.uptime))
+
+    (found,) = observe(shared)
+    assert found.reason is detector.STALLED
+    assert "kworker/u4:0+netns[25] runs for 3 min on 62% of a CPU in a place" in found.message
 
 
 def test_a_worker_seen_once_is_no_finding_without_a_canary(

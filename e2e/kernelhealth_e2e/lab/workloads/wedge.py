@@ -1,0 +1,202 @@
+"""What pods do on the node of the scenario wedge, where only Python is; each step is told as JSON.
+
+One stands for the kernel's own fault: it inserts the lab's module and arms it. The others are
+tenants: one builds in network namespaces of its own, one lets very many end at once, and one sets
+up a service of the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_NEWNET = 0x40000000
+_FINIT_MODULE = 313  # x86-64, arch/x86/entry/syscalls/syscall_64.tbl
+_MODULE = Path("/sys/module/wedge")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_SERVICE, _LINK = "vpn", "crowd"
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def main(argv: list[str]) -> None:
+    """Do one of the deeds below, each to its end; some have none."""
+    deed, *arguments = argv
+    deeds: dict[str, Callable[..., None]] = {
+        "insert": insert, "hold": hold, "build": build, "crowd": crowd, "serve": serve,
+    }  # fmt: skip
+    deeds[deed](*arguments)
+
+
+def insert(file: str) -> None:
+    """Insert a module, finit_module(2)."""
+    descriptor = os.open(file, os.O_RDONLY)
+    _checked(_LIBC.syscall(_FINIT_MODULE, descriptor, b"", 0), file)
+    tell("inserted")
+
+
+def hold(file: str, how: str, early: str) -> None:
+    """Insert the module and arm it; tell of the worker that has not let go for some seconds."""
+    if not _MODULE.exists():
+        insert(file)
+    (_MODULE / "parameters/early").write_text(early, "ascii")
+    (_MODULE / "parameters/hold").write_text(how, "ascii")
+    tell("armed", modules=_modules())
+    seconds, interval = 5.0, 0.5
+    looks: list[int] = []
+    while len(looks) < seconds / interval:
+        worker = _worker()
+        looks = [*looks, worker] if worker and {*looks} <= {worker} else []
+        time.sleep(interval)
+    begun, (_, before) = time.monotonic(), _stat(looks[0])
+    time.sleep(seconds)
+    state, after = _stat(looks[0])
+    stack = functions(_lines(f"/proc/{looks[0]}/stack"))
+    tell("held", state=state, share=(after - before) / (time.monotonic() - begun), stack=stack)
+
+
+def build() -> None:
+    """Build without an end, each step in a network namespace of its own."""
+    for step in itertools.count(1):
+        _checked(_LIBC.unshare(_NEWNET), "unshare")
+        tell("built", step=step)
+        time.sleep(5)
+
+
+def crowd(size: str, seconds: str) -> None:
+    """Let so many network namespaces, each with a link to this one, end at once; again and again.
+
+    Tells after so many seconds how long the kernel took each time to remove the last of the links.
+    """
+    begun, taken = time.monotonic(), list[float]()
+    while not taken or time.monotonic() - begun < float(seconds):
+        made, say_made = os.pipe()
+        child = os.fork()
+        if not child:
+            _crowded(int(size), say_made)
+        os.close(say_made)
+        if not os.read(made, 1):
+            raise SystemExit("the namespaces could not be made")
+        os.close(made)
+        taken.append(_ended(child))
+    tell("ended", seconds=taken)
+    signal.pause()
+
+
+def serve() -> None:
+    """Let the host's systemd run a service that loads a module, and that is never to be killed."""
+    os.chroot("/proc/1/root")
+    os.chdir("/")
+    # Nothing of what a machine usually starts has been started on this one, nor shall it be.
+    properties = ("DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target")
+    patient = (f"--property={one}" for one in (*properties, "TimeoutStopSec=infinity"))
+    subprocess.run(
+        ("systemd-run", f"--unit={_SERVICE}", *patient, "modprobe", "ip_vti"), check=True
+    )
+    tell("served")
+
+
+def tell(event: str, **more: object) -> None:
+    """Print what has happened, as one line."""
+    print(json.dumps({"event": event, **more}), flush=True)
+
+
+def _crowded(size: int, say_made: int) -> None:
+    """Make namespaces that end when the process does, and wait for that; never returns."""
+    held = []
+    with contextlib.suppress(OSError):
+        for number in range(size):
+            _checked(_LIBC.unshare(_NEWNET), "unshare")
+            held.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+            _add_pair("eth0", f"{_LINK}{number}", os.getppid())
+        os.write(say_made, b"1")
+        signal.pause()
+    os._exit(1)
+
+
+def _ended(child: int) -> float:
+    """End what holds the namespaces, and return the seconds until the last of the links is gone."""
+    begun = time.monotonic()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    while crowded(_lines("/proc/thread-self/net/dev")):
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+def crowded(devices: list[str]) -> bool:
+    """Whether proc(5), net/dev, has a link to a namespace of a crowd."""
+    return any(line.lstrip().startswith(_LINK) for line in devices)
+
+
+def _add_pair(name: str, peer: str, pid: int) -> None:
+    """Make a veth pair whose other end is where the process is: include/uapi/linux/if_link.h."""
+    link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+    there = _attribute(3, peer.encode() + b"\0") + _attribute(19, struct.pack("=I", pid))
+    kind = _attribute(1, b"veth") + _attribute(2, _attribute(1, link + there))
+    body = link + _attribute(3, name.encode() + b"\0") + _attribute(18, kind)
+    # RTM_NEWLINK with NLM_F_REQUEST, ACK, EXCL and CREATE.
+    header = struct.pack("=IHHII", 16 + len(body), 16, 0x605, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as asked:
+        asked.sendto(header + body, (0, 0))
+        (code,) = struct.unpack_from("=i", asked.recv(4096), 16)
+    if code:
+        raise OSError(-code, os.strerror(-code))
+
+
+def _attribute(kind: int, content: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(content), kind) + content + b"\0" * (-len(content) % 4)
+
+
+def _worker() -> int:
+    """Return the kernel's thread that destroys network namespaces now, 0 for none."""
+    found = (int(pid) for pid, comm in _threads() if comm.endswith("+netns"))
+    return next(found, 0)
+
+
+def _threads() -> Iterator[tuple[str, str]]:
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield place.name, (place / "comm").read_text("utf-8").strip()
+
+
+def _modules() -> list[str]:
+    return [line.split()[0] for line in _lines("/proc/modules")]
+
+
+def fields(stat: str) -> tuple[str, float]:
+    """Return state and seconds of a processor from proc(5), stat; the name may have anything."""
+    state, *numbers = stat.rpartition(")")[2].split()
+    return state, (int(numbers[10]) + int(numbers[11])) / _TICKS
+
+
+def functions(stack: list[str]) -> list[str]:
+    """Return the functions that proc(5), stack, has, innermost first."""
+    return [line.partition("] ")[2].partition("+")[0] for line in stack]
+
+
+def _stat(pid: int) -> tuple[str, float]:
+    return fields(Path(f"/proc/{pid}/stat").read_text("utf-8"))
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text("utf-8").splitlines()
+
+
+def _checked(result: int, what: str) -> None:
+    if result:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

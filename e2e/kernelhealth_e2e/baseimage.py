@@ -26,7 +26,7 @@ def archive(cache: Cache, progress: Progress) -> Path:
 
     def build(target: Path) -> None:
         with progress.step(f"making the base image (Debian {SUITE} with Python)"):
-            _bootstrap(target)
+            bootstrap(target / _ARCHIVE, NAME, _INCLUDED)
 
     key = digest(SUITE, *_INCLUDED, *_LEFT_OUT)
     return cache.entry("base-image", key, build) / _ARCHIVE
@@ -42,8 +42,9 @@ def mirror(targets: str) -> tuple[str, ...]:
     return tuple(found)[:1]
 
 
-def _bootstrap(target: Path) -> None:
-    layer, options = target / "layer.tar", target / "apt.conf"
+def bootstrap(archive: Path, name: str, packages: tuple[str, ...]) -> None:
+    """Write an OCI archive of Debian with packages and all they depend on, under a name."""
+    layer, options = archive.with_name("layer.tar"), archive.with_name("apt.conf")
     # A machine's own way to its mirror (a proxy, a certificate authority) is apt's configuration.
     options.write_text(processes.output(("apt-config", "dump", "Acquire")))
     asked = ("--format", "$(ORIGIN)\t$(REPO_URI)", "Created-By: Packages")
@@ -52,7 +53,7 @@ def _bootstrap(target: Path) -> None:
         "mmdebstrap",
         "--quiet",
         "--variant=minbase",
-        f"--include={','.join(_INCLUDED)}",
+        f"--include={','.join(packages)}",
         f"--aptopt={options}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
         SUITE,
@@ -61,6 +62,6 @@ def _bootstrap(target: Path) -> None:
     )
     processes.output(argv, seconds=_SECONDS)
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    Image(NAME, layer.read_bytes(), {"Env": [f"PATH={path}"]}).write(target / _ARCHIVE)
+    Image(name, layer.read_bytes(), {"Env": [f"PATH={path}"]}).write(archive)
     layer.unlink()
     options.unlink()

@@ -10,7 +10,7 @@ from rich.table import Table
 from kernelhealth_e2e.lab.outcome import Mark, Outcome, Stage
 from kernelhealth_e2e.lab.scenario import Scenario
 
-_HEADS = ("scenario", "run", "kernel", *(str(stage) for stage in Stage), "boot")
+_HEADS = ("scenario", "run", "kernel", *(str(stage) for stage in Stage), "boot", "disk")
 _OPENING = """\
 # The kernel lab
 
@@ -24,8 +24,9 @@ make lab SCENARIO=gssproxy KERNEL=6.12   # one scenario, on one kernel
 make lab-list                            # what there is
 ```
 
-Seconds are those of machines emulated in software on a machine with two cores: real ones are about
-ten times as fast. *silent* is what a control has to be. *boot* is from power to a Ready Node.
+Seconds are those of machines emulated in software, on a machine with two cores that may have had
+other work. *silent* is what a control has to be. *boot* is from power to a Ready Node, *disk* what
+its disk takes up then.
 """
 
 
@@ -79,9 +80,10 @@ def complaint(outcome: Outcome) -> str:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     subject = outcome.subject
-    boot = f"{outcome.boot.seconds:.0f} s" if outcome.boot else "-"
+    boot = outcome.boot
+    machine = (f"{boot.seconds:.0f} s", f"{boot.disk_mib:.0f} MiB") if boot else ("-", "-")
     cells = (_cell(outcome, stage) for stage in Stage)
-    return (subject.scenario, subject.run, subject.kernel, *cells, boot)
+    return (subject.scenario, subject.run, subject.kernel, *cells, *machine)
 
 
 def _cell(outcome: Outcome, stage: Stage) -> str:
@@ -108,7 +110,7 @@ def _scenario(scenario: Scenario, outcomes: list[Outcome]) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", f"|{'-|' * len(heads)}"]
     lines += [f"| {' | '.join(_row(outcome)[1:])} |" for outcome in outcomes]
     played = {(one.subject.run, one.subject.kernel) for one in outcomes}
-    blank = " | " * (len(Stage) + 1)
+    blank = " | " * (len(heads) - 3)
     for kernel, runs in scenario.on.items():
         for run in runs:
             if (run.name, kernel) not in played:

@@ -38,7 +38,7 @@ def play(bench: Bench, trial: Trial) -> None:
     with bench.scene.observer.record("nodekernelhealth", bench.scene.name) as healths:
         tenants.deed_of_host("fault", "insert", MODULE)
         tenants.told("fault", "inserted")
-        tenants.deed("crowd", "crowd", str(_SIZE), str(_SECONDS))
+        tenants.crowd("crowd", _SIZE, _SECONDS)
         taken = tenants.told("crowd", "ended", 2.0 * SECONDS)["seconds"]
         tenants.delete("crowd")
         found = {one["reason"] for version in healths.versions() for one in findings(version)}

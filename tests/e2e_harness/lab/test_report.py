@@ -65,7 +65,7 @@ def test_the_document_says_how_each_stage_ended() -> None:
 
     text = report.document((breadth.SCENARIO,), {"5.10": "Debian 11"}, (good, other))
 
-    assert "| scan | 5.10 | - | - | - | - | yes, 12.3 s | 40 s |" in text
+    assert "| scan | 5.10 | - | - | - | - | yes, 12.3 s | 40 s | 90 MiB |" in text
     assert "| scan | 6.1-bare | not played yet |" in text
     assert "| 5.10 | Debian 11 | 5.10.0-32 | 350 |" in text
     assert "verified it was" in text

@@ -9,14 +9,14 @@ import pytest
 from kernelhealth_agent import catalogue
 from kernelhealth_e2e.errors import HarnessError
 from kernelhealth_e2e.lab import wedge_control
-from kernelhealth_e2e.lab.workloads import wedge
+from kernelhealth_e2e.lab.workloads import wedge, wedge_crowd
 
 
 def test_the_links_of_a_crowd_are_told_from_others() -> None:
     head = ["Inter-|   Receive", " face |bytes    packets"]
 
-    assert wedge.crowded([*head, "    lo:       0       0", "crowd7:     420       6"])
-    assert not wedge.crowded([*head, "    lo:       0       0", " eth0:      70       1"])
+    assert wedge_crowd.crowded([*head, "    lo:       0       0", "crowd7:     420       6"])
+    assert not wedge_crowd.crowded([*head, "    lo:       0       0", " eth0:      70       1"])
 
 
 def test_state_and_time_are_read_behind_a_name_with_brackets() -> None:

@@ -1,8 +1,7 @@
 """What pods do on the node of the scenario wedge, where only Python is; each step is told as JSON.
 
 One stands for the kernel's own fault: it inserts the lab's module and arms it. The others are
-tenants: one builds in network namespaces of its own, one lets very many end at once, and one sets
-up a service of the host.
+tenants: one builds in network namespaces of its own, and one sets up a service of the host.
 """
 
 from __future__ import annotations
@@ -12,9 +11,6 @@ import ctypes
 import itertools
 import json
 import os
-import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -25,7 +21,7 @@ _NEWNET = 0x40000000
 _FINIT_MODULE = 313  # x86-64, arch/x86/entry/syscalls/syscall_64.tbl
 _MODULE = Path("/sys/module/wedge")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_SERVICE, _LINK = "vpn", "crowd"
+_SERVICE = "vpn"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,7 +29,7 @@ def main(argv: list[str]) -> None:
     """Do one of the deeds below, each to its end; some have none."""
     deed, *arguments = argv
     deeds: dict[str, Callable[..., None]] = {
-        "insert": insert, "hold": hold, "build": build, "crowd": crowd, "serve": serve,
+        "insert": insert, "hold": hold, "build": build, "serve": serve,
     }  # fmt: skip
     deeds[deed](*arguments)
 
@@ -73,26 +69,6 @@ def build() -> None:
         time.sleep(5)
 
 
-def crowd(size: str, seconds: str) -> None:
-    """Let so many network namespaces, each with a link to this one, end at once; again and again.
-
-    Tells after so many seconds how long the kernel took each time to remove the last of the links.
-    """
-    begun, taken = time.monotonic(), list[float]()
-    while not taken or time.monotonic() - begun < float(seconds):
-        made, say_made = os.pipe()
-        child = os.fork()
-        if not child:
-            _crowded(int(size), say_made)
-        os.close(say_made)
-        if not os.read(made, 1):
-            raise SystemExit("the namespaces could not be made")
-        os.close(made)
-        taken.append(_ended(child))
-    tell("ended", seconds=taken)
-    signal.pause()
-
-
 def serve() -> None:
     """Let the host's systemd run a service that loads a module, and that is never to be killed."""
     os.chroot("/proc/1/root")
@@ -109,53 +85,6 @@ def serve() -> None:
 def tell(event: str, **more: object) -> None:
     """Print what has happened, as one line."""
     print(json.dumps({"event": event, **more}), flush=True)
-
-
-def _crowded(size: int, say_made: int) -> None:
-    """Make namespaces that end when the process does, and wait for that; never returns."""
-    held = []
-    with contextlib.suppress(OSError):
-        for number in range(size):
-            _checked(_LIBC.unshare(_NEWNET), "unshare")
-            held.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
-            _add_pair("eth0", f"{_LINK}{number}", os.getppid())
-        os.write(say_made, b"1")
-        signal.pause()
-    os._exit(1)
-
-
-def _ended(child: int) -> float:
-    """End what holds the namespaces, and return the seconds until the last of the links is gone."""
-    begun = time.monotonic()
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    while crowded(_lines("/proc/thread-self/net/dev")):
-        time.sleep(0.05)
-    return time.monotonic() - begun
-
-
-def crowded(devices: list[str]) -> bool:
-    """Whether proc(5), net/dev, has a link to a namespace of a crowd."""
-    return any(line.lstrip().startswith(_LINK) for line in devices)
-
-
-def _add_pair(name: str, peer: str, pid: int) -> None:
-    """Make a veth pair whose other end is where the process is: include/uapi/linux/if_link.h."""
-    link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-    there = _attribute(3, peer.encode() + b"\0") + _attribute(19, struct.pack("=I", pid))
-    kind = _attribute(1, b"veth") + _attribute(2, _attribute(1, link + there))
-    body = link + _attribute(3, name.encode() + b"\0") + _attribute(18, kind)
-    # RTM_NEWLINK with NLM_F_REQUEST, ACK, EXCL and CREATE.
-    header = struct.pack("=IHHII", 16 + len(body), 16, 0x605, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as asked:
-        asked.sendto(header + body, (0, 0))
-        (code,) = struct.unpack_from("=i", asked.recv(4096), 16)
-    if code:
-        raise OSError(-code, os.strerror(-code))
-
-
-def _attribute(kind: int, content: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(content), kind) + content + b"\0" * (-len(content) % 4)
 
 
 def _worker() -> int:

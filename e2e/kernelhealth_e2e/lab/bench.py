@@ -97,6 +97,11 @@ class Bench:
         self.health("nothing is left", is_well, seconds)
         return node
 
+    def abandon(self) -> None:
+        """Take away what governs and treats the node, after a run that went wrong."""
+        for kind in ("kernelhealthpolicies", "noderemediations"):
+            self.scene.kubectl("delete", kind, "--all", "--wait=false")
+
     def on(self, *command: str) -> str:
         """Run a command in the agent's container there: the host's network and processes."""
         # On a busy machine an emulated one takes most of a minute to start a program in a pod.

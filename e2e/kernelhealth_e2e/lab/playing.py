@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -68,6 +69,8 @@ def _run(bench: Bench, scenario: Scenario, run: Run, boot: Boot) -> Outcome:
         bench.scene.clean()
     except Exception as problem:  # noqa: BLE001 - whatever it was, it belongs in the table
         error = _said(problem)
+        with contextlib.suppress(HarnessError):
+            bench.abandon()
     subject = Subject(scenario.name, run.name, bench.name, bench.node.settings.kernel.release)
     return Outcome(subject, run.stages, tuple(trial.steps), boot, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -169,6 +170,8 @@ class VirtualNode:
         if hasattr(self, "machine"):
             self.machine.stop()
             self._route("del")
+        # The next one may have the same name; what went wrong here was told when it did.
+        shutil.rmtree(self._directory, ignore_errors=True)
         kubectl = self.cluster.kubectl
         kubectl("delete", "node", self.name, "--ignore-not-found")
         there = ("--all-namespaces", f"--field-selector=spec.nodeName={self.name}")

@@ -62,6 +62,15 @@ class Promises:
             except ApiError:
                 return
         self.memory.unheard.add(self._node_of(write))
+        if write.path == kinds.REMEDIATIONS:
+            self._came_again(self._node_of(write))
+
+    def _came_again(self, name: str) -> None:
+        # What a person deleted has its name again before anybody noted the no: nothing tells that
+        # it is another object (ADR 15, left open).
+        node = self._world.server.nodes.get(name)
+        if node is not None and LET_BE not in node["metadata"].get("annotations", {}):
+            self.memory.refused_at.pop(name, None)
 
     # Before a write.
 

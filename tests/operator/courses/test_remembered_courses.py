@@ -158,3 +158,38 @@ def test_our_own_marks_count_whether_or_not_anybody_has_heard_of_them() -> None:
 
     with pytest.raises(AssertionError, match="too many nodes are marked"):
         begun.world.operate(NODE)
+
+
+def created_late() -> Course:
+    """A leader that is gone asked for a treatment, which the next one has made meanwhile."""
+    begun = course(PLANS.index((CORDON,)), NODE, rounds=1)
+    begun.world.trouble(0, "late", lambda: None)
+    begun.world.hear(NODE)
+    begun.world.operate(NODE)
+    assert [write.method for write in begun.world.late] == ["POST"]
+    begun.everybody_works_for_a_while(1)
+    return begun
+
+
+def test_what_a_person_deleted_and_somebody_late_makes_again_ends_as_cancelled() -> None:
+    begun = created_late()
+
+    begun.person_deletes_the_treatment_and_the_operator_looks(NODE)
+    begun.a_late_write_arrives()
+    begun.everything_is_looked_at()
+    begun.everything_is_looked_at()
+
+    assert phases(begun) == ["Cancelled"]
+    assert "unschedulable" not in begun.world.server.nodes[NODE]["spec"]
+
+
+def test_nobody_can_tell_that_it_was_deleted_if_it_is_there_again_before_anybody_looked() -> None:
+    begun = created_late()
+
+    begun.person_deletes_the_treatment(NODE)
+    begun.a_late_write_arrives()
+    begun.everything_is_looked_at()
+    begun.everything_is_looked_at()
+
+    assert phases(begun) == ["Running"]
+    assert NODE not in begun.world.promises.memory.refused_at

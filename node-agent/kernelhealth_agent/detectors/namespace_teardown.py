@@ -135,7 +135,7 @@ def _dated(found: Observation, sample: Sample, stall: Stall | None) -> Observati
     seconds = teardown_verdicts.seconds(sample, stall)
     return replace(
         found,
-        key=teardown_verdicts.key(sample, stall),
+        key=teardown_verdicts.key(sample),
         began=sample.ago(seconds) if seconds else None,
         measure=Measure(round(seconds, 1)) if seconds else None,
     )
@@ -171,7 +171,7 @@ def _netfilter(sample: Sample, params: NamespaceTeardownParams) -> Iterator[Obse
     hanging = teardown_verdicts.at(sample, Step.NETFILTER)
     result = sample.canaries.result
     if hanging is not None:
-        why, key = teardown_wording.hanging(hanging), teardown_verdicts.key(sample, hanging)
+        why, key = teardown_wording.hanging(hanging), teardown_verdicts.key(sample)
     elif result is not None and sample.canaries.failures >= params.netfilter_failures:
         why, key = result.netfilter or "", "nftables"
     else:

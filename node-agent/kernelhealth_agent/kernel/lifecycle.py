@@ -10,6 +10,7 @@ from kernelhealth_agent.kernel.canary_history import History
 from kernelhealth_agent.kernel.fragments import Broken, Remembered
 from kernelhealth_agent.kernel.namespaces import Pod
 from kernelhealth_agent.kernel.task_files import Task
+from kernelhealth_agent.kernel.teardown_episodes import Episode
 from kernelhealth_agent.kernel.teardown_workers import CREATORS, Spell, Worker
 from kernelhealth_agent.kernel.unregister_waits import Latest, Wait
 
@@ -35,6 +36,7 @@ class Memory:
     spells: tuple[Spell, ...] = ()
     fragments: Mapping[str, Remembered] = field(default_factory=dict)
     waits: Mapping[str, Latest] | None = None
+    episode: Episode | None = None
 
 
 @dataclass(frozen=True, slots=True)

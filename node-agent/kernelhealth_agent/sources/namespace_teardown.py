@@ -13,6 +13,7 @@ from kernelhealth_agent.kernel import (
     canary,
     fragments,
     kmsg,
+    teardown_episodes,
     teardown_workers,
     unregister_waits,
 )
@@ -68,7 +69,9 @@ def collect(host: Host, occasion: Occasion[Memory]) -> Sample:
     )
     if suspicious or history.stall is not None or history.refusals:
         known = _searched(host, inventory, known, blind)
-    return replace(known, blind=tuple(blind))
+    tasks = [worker.task for worker in known.workers] + [one.task for one in known.blocked]
+    episode = teardown_episodes.episode(past.episode, history.stall, tasks)
+    return replace(known, blind=tuple(blind), memory=replace(known.memory, episode=episode))
 
 
 def _log(host: Host, blind: list[str]) -> bytes | None:

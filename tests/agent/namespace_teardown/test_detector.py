@@ -101,6 +101,24 @@ def test_the_same_canary_is_seen_again_and_not_doubled(looked: Looked) -> None:
     assert [o.key for o in observe(first)] == [o.key for o in observe(second)]
 
 
+def test_a_finding_stays_the_same_when_the_next_canary_hangs_elsewhere(recorded: Recorded) -> None:
+    host, occasion = recorded("namespace_teardown-sleeping")
+    moment = Moment(occasion.moment.wall, host.recording()["uptime"])
+    first = source.collect(host, Occasion(occasion.inventory, moment, None))
+    canaries = first.canaries
+    assert canaries.stall is not None
+    elsewhere = replace(canaries.stall, step=Step.CREATION, killed=True)
+    over = replace(canaries, outstanding=None, stall=elsewhere, killed=1, ended=moment.uptime + 60)
+    memory = replace(first.memory, canaries=over)
+
+    second = source.collect(host, Occasion(occasion.inventory, moment.after(150.0), memory))
+
+    (before,) = observe(first)
+    after = {found.reason: found for found in observe(second)}
+    assert after.keys() == {detector.BLOCKED, detector.STALLED}
+    assert {found.key for found in after.values()} == {before.key}
+
+
 def test_a_spinning_worker_is_found_without_a_stack_and_without_a_canary(looked: Looked) -> None:
     sample = looked("namespace_teardown-spinning")
 

@@ -163,9 +163,7 @@ def test_our_own_marks_count_whether_or_not_anybody_has_heard_of_them() -> None:
 def created_late() -> Course:
     """A leader that is gone asked for a treatment, which the next one has made meanwhile."""
     begun = course(PLANS.index((CORDON,)), NODE, rounds=1)
-    begun.world.trouble(0, "late", lambda: None)
-    begun.world.hear(NODE)
-    begun.world.operate(NODE)
+    send_late(begun, left=0)
     assert [write.method for write in begun.world.late] == ["POST"]
     begun.everybody_works_for_a_while(1)
     return begun

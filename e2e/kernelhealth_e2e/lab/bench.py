@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +113,4 @@ class Bench:
 
     def status(self) -> Object:
         """Return the NodeKernelHealth's status as it is now."""
-        answer: Object = json.loads(
-            self.scene.kubectl("get", "nodekernelhealth", self.scene.name, "-o", "json")
-        )
-        return dict(answer.get("status", {}))
+        return dict(self.scene.get("nodekernelhealth", self.scene.name).get("status", {}))

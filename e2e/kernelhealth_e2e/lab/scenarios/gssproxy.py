@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kernelhealth_e2e.courses import CORDON, said, waits_for
-from kernelhealth_e2e.errors import HarnessError
 from kernelhealth_e2e.lab import (
     gssproxy_control,
     gssproxy_image,
@@ -19,6 +18,7 @@ from kernelhealth_e2e.lab import (
 from kernelhealth_e2e.lab.bench import SECONDS
 from kernelhealth_e2e.lab.gssproxy_leak import CAUSE, MODULE
 from kernelhealth_e2e.lab.outcome import Stage
+from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.scenario import Run, Scenario
 from kernelhealth_e2e.scene import LEAK, owner
 from kernelhealth_e2e.vm.node import Settings, boot_id
@@ -60,10 +60,10 @@ def freed(bench: Bench, trial: Trial) -> None:
         state = network_state.of(bench)
         gssproxy_leak.require_healed(leak.before, state)
         back = second_function.returned(state)
-        _require(boot_id(after) == boot_id(before), "the machine has booted, which nobody wanted")
-        _require(MODULE not in state.modules, f"{MODULE} is loaded")
+        require(boot_id(after) == boot_id(before), "the machine has booted, which nobody wanted")
+        require(MODULE not in state.modules, f"{MODULE} is loaded")
         blocked = f"install {MODULE} " in bench.on("cat", _KEPT_OUT_BY)
-        _require(blocked, f"{_KEPT_OUT_BY} does not keep {MODULE} out")
+        require(blocked, f"{_KEPT_OUT_BY} does not keep {MODULE} out")
         links = ", ".join(leak.after.lost_links)
         saying.words = f"{links} and its namespace are gone, {back}; same boot"
 
@@ -84,7 +84,7 @@ def refused(bench: Bench, trial: Trial) -> None:
         treatment = owner(bench.cordoned())
         waiting = _waiting(bench, treatment)
         refusal = _told(waiting, reclaim=f"the module {_SERVER} uses it")
-        _require(boot_id(_node(bench)) == boot_id(before), "it did not wait for its window")
+        require(boot_id(_node(bench)) == boot_id(before), "it did not wait for its window")
         _policy(bench, "Auto", actions)
         ended = bench.succeeded(treatment)
         saying.words = f"{refusal}; {_told(ended, drain='no pods are left', reboot='boot')}"
@@ -92,9 +92,9 @@ def refused(bench: Bench, trial: Trial) -> None:
         after = bench.given_back()
         state = network_state.of(bench)
         gssproxy_leak.require_healed(leak.before, state)
-        _require(boot_id(after) != boot_id(before), "the machine is still in its old boot")
-        _require(_SERVER not in state.modules, f"{_SERVER} is loaded")
-        _require(not gssproxy_pods.running(bench), "a pod was not evicted")
+        require(boot_id(after) != boot_id(before), "the machine is still in its old boot")
+        require(_SERVER not in state.modules, f"{_SERVER} is loaded")
+        require(not gssproxy_pods.running(bench), "a pod was not evicted")
         saying.words = f"boot {boot_id(after)} after {boot_id(before)}, healthy and in service"
 
 
@@ -128,17 +128,12 @@ def _told(treatment: Object, **wanted: str) -> str:
     """Return what was said of actions, each of which must have that in it."""
     told = {action: said(treatment, action) for action in wanted}
     for action, words in wanted.items():
-        _require(words in told[action], f"of {action} was said {told[action]!r}, without {words!r}")
+        require(words in told[action], f"of {action} was said {told[action]!r}, without {words!r}")
     return "; ".join(f"{action}: {text}" for action, text in told.items())
 
 
 def _node(bench: Bench) -> Object:
     return bench.scene.get("node", bench.scene.name)
-
-
-def _require(holds: bool, complaint: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise HarnessError(complaint)
 
 
 def _machine(kernel: Kernel, workshop: Workshop) -> Settings:

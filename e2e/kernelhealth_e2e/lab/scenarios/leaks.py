@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kernelhealth_e2e.lab import modules
 from kernelhealth_e2e.lab.bench import SECONDS
 from kernelhealth_e2e.lab.outcome import Mark, Stage
+from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.scenario import Run, Scenario
 from kernelhealth_e2e.lab.workloads import leaks_pods
 from kernelhealth_e2e.lab.workloads.leaks_evidence import (
@@ -30,7 +31,6 @@ from kernelhealth_e2e.lab.workloads.leaks_evidence import (
     leaks,
     named,
     only_tainted,
-    require,
     said,
     unreclaimable,
     window,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kernelhealth_e2e.demo.stage import finding
 from kernelhealth_e2e.lab.bench import SECONDS
 from kernelhealth_e2e.lab.outcome import Mark, Stage
+from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.scenario import Run, Scenario
 from kernelhealth_e2e.lab.workloads.suppress_prefix_evidence import (
     FEW,
@@ -27,7 +28,6 @@ from kernelhealth_e2e.lab.workloads.suppress_prefix_evidence import (
     is_stopped,
     leaks,
     named,
-    require,
     said,
     windows,
 )
@@ -67,10 +67,7 @@ def _leaking(bench: Bench, trial: Trial) -> None:
     base = int(bench.on("cat", OBJECTS).split()[0])
     _policy(bench, "Observe")
     with gateway(bench, "vpn") as pod:
-        with trial.stage(Stage.REPRODUCED, "an object is lost with each packet") as saying:
-            grown = pod.after(_PACKETS)
-            require(leaks(grown), f"this kernel loses nothing: {said(grown)}")
-            saying.words = said(grown)
+        _reproduced(trial, pod)
         with trial.stage(Stage.DETECTED, "the growth and until when memory lasts") as saying:
             health = bench.health("a forecast", lambda one: is_forecast(one, pod.title))
             saying.words = detected(health)
@@ -82,6 +79,13 @@ def _leaking(bench: Bench, trial: Trial) -> None:
             _policy(bench, "Auto", _MOVED)
             bench.succeeded(treatment, _REBOOT_SECONDS)
             saying.words = _verified(bench, before, base)
+
+
+def _reproduced(trial: Trial, pod: Gateway) -> None:
+    with trial.stage(Stage.REPRODUCED, "an object is lost with each packet") as saying:
+        grown = pod.after(_PACKETS)
+        require(leaks(grown), f"this kernel loses nothing: {said(grown)}")
+        saying.words = said(grown)
 
 
 def _policy(
@@ -125,10 +129,7 @@ def _drained(bench: Bench, trial: Trial) -> None:
     base = int(bench.on("cat", OBJECTS).split()[0])
     _policy(bench, "Observe")
     with gateway(bench, "peers") as pod:
-        with trial.stage(Stage.REPRODUCED, "an object is lost with each packet") as saying:
-            grown = pod.after(_PACKETS)
-            require(leaks(grown), f"this kernel loses nothing: {said(grown)}")
-            saying.words = said(grown)
+        _reproduced(trial, pod)
         with trial.stage(Stage.DETECTED, "the leak") as saying:
             saying.words = bench.found(LEAKING, pod.title)["message"]
         _policy(bench, "Auto", actions=_EMPTYING)

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kernelhealth_e2e.courses import CORDON, rung, said
-from kernelhealth_e2e.errors import HarnessError
 from kernelhealth_e2e.lab import modules, wedge_control
 from kernelhealth_e2e.lab.outcome import Stage
+from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.scenario import Run, Scenario
 from kernelhealth_e2e.lab.wedge_pods import MODULE, Tenants
 from kernelhealth_e2e.scene import LEAK, PODS, findings, owner
@@ -36,17 +36,17 @@ def spins(bench: Bench, trial: Trial) -> None:
     tenants.plain(_FIRST, _SECOND)
     with trial.stage(Stage.REPRODUCED, "the end of a pod's namespace has none") as saying:
         begun, held = _wedged(tenants, _SPINNING, early="N")
-        _require(held["state"] == "R" and held["share"] > 0.5, f"the worker is {held}")
+        require(held["state"] == "R" and held["share"] > 0.5, f"the worker is {held}")
         saying.words = f"the kernel's worker runs on {held['share']:.0%} of a processor"
     stalled = _detected(bench, trial, begun)
     with trial.stage(Stage.NAMED, "the worker, and the pods behind it") as saying:
-        _require("of a CPU" in stalled["message"], f"it is not said to spin: {stalled['message']}")
+        require("of a CPU" in stalled["message"], f"it is not said to spin: {stalled['message']}")
         # Of the first one nothing is left that could be named, but for what it cannot give back.
         tenants.delete(_SECOND)
         saying.words = f"{stalled['message']} {_leaked(bench, _SECOND)}"
     with trial.stage(Stage.TREATED, "cordoned, and booted anew by systemd") as saying:
         ended = _treated(bench, {"reboot": {"when": "Now", "escalate": True}})
-        _require(len(rung(ended, "reboot")["requests"]) == 1, "it was not rebooted at once")
+        require(len(rung(ended, "reboot")["requests"]) == 1, "it was not rebooted at once")
         saying.words = said(ended, "reboot")
     _verified(bench, trial, before)
 
@@ -59,11 +59,11 @@ def sleeps(bench: Bench, trial: Trial) -> None:
     tenants.told(_BUILDER, "built")
     with trial.stage(Stage.REPRODUCED, "the end of a pod's namespace has none") as saying:
         begun, held = _wedged(tenants, _SLEEPING, early="Y")
-        _require("wedge_hold" in held["stack"], f"the worker is {held}")
+        require("wedge_hold" in held["stack"], f"the worker is {held}")
         saying.words = f"the kernel's worker waits (state {held['state']}): {held['stack']}"
     stalled = _detected(bench, trial, begun)
     with trial.stage(Stage.NAMED, "the worker, the pod, the module in the way") as saying:
-        _require("wedge_hold" in stalled["subject"]["holder"], f"who holds it is not in {stalled}")
+        require("wedge_hold" in stalled["subject"]["holder"], f"who holds it is not in {stalled}")
         leaked = _leaked(bench, _FIRST)
         _require_no_other_module(bench, tenants)
         saying.words = f"{stalled['message']} {leaked} {_in_the_way(bench, tenants)}"
@@ -72,7 +72,7 @@ def sleeps(bench: Bench, trial: Trial) -> None:
         reboot = {"reboot": {"when": "Now", "escalate": True, "timeout": "30s"}}
         ended = _treated(bench, drain, reboot)
         asked = rung(ended, "reboot")["requests"]
-        _require(asked[-1].endswith("-forced"), f"it was never forced: {asked}")
+        require(asked[-1].endswith("-forced"), f"it was never forced: {asked}")
         saying.words = f"{said(ended, 'drain')}; {said(ended, 'reboot')}: {', '.join(asked)}"
     _verified(bench, trial, before)
 
@@ -101,7 +101,7 @@ def _wedged(tenants: Tenants, how: str, early: str) -> tuple[float, dict[str, An
 def _detected(bench: Bench, trial: Trial, begun: float) -> Object:
     with trial.stage(Stage.DETECTED, f"{STALLED}, as the agent is shipped") as saying:
         stalled = bench.reason(STALLED, _SECONDS)
-        _require(stalled["severity"] == "Critical", f"it is {stalled['severity']}")
+        require(stalled["severity"] == "Critical", f"it is {stalled['severity']}")
         seconds = time.monotonic() - begun
         saying.words = f"{STALLED} is Critical {seconds:.0f} s after the pod is gone"
     return stalled
@@ -110,7 +110,7 @@ def _detected(bench: Bench, trial: Trial, begun: float) -> Object:
 def _leaked(bench: Bench, pod: str) -> str:
     """Wait until a pod is named whose namespace is not destroyed, and say how."""
     leak = bench.found(LEAK, f"{PODS}/{pod}", _SECONDS)
-    _require(leak.get("cause") == "TeardownPending", f"it has another cause: {leak}")
+    require(leak.get("cause") == "TeardownPending", f"it has another cause: {leak}")
     return f"{leak['reason']} of {leak['subject']['pod']}, cause {leak['cause']}."
 
 
@@ -126,7 +126,7 @@ def _in_the_way(bench: Bench, tenants: Tenants) -> str:
     what = f"{BLOCKED} with the module and the pod that waits"
     health = bench.health(what, lambda one: any(map(named, findings(one))), _SECONDS)
     blocked: Object = next(filter(named, findings(health)))
-    _require(_LOADED_BY_THE_SERVICE in blocked["message"], f"no module in {blocked['message']}")
+    require(_LOADED_BY_THE_SERVICE in blocked["message"], f"no module in {blocked['message']}")
     return str(blocked["message"])
 
 
@@ -134,7 +134,7 @@ def _require_no_other_module(bench: Bench, tenants: Tenants) -> None:
     """Whoever loads a module now, blocks all others: the agent must not."""
     loaded = {line.split()[0] for line in bench.on("cat", "/proc/modules").splitlines()}
     more = loaded - {*tenants.told("fault", "armed")["modules"]}
-    _require(not more, f"modules were loaded meanwhile: {more}")
+    require(not more, f"modules were loaded meanwhile: {more}")
 
 
 def _treated(bench: Bench, *actions: Object) -> Object:
@@ -145,15 +145,10 @@ def _treated(bench: Bench, *actions: Object) -> Object:
 def _verified(bench: Bench, trial: Trial, before: Object) -> None:
     with trial.stage(Stage.VERIFIED, "a new boot, healthy, without the links") as saying:
         after = bench.given_back(_SECONDS)
-        _require(boot_id(after) != boot_id(before), "the machine is still in its old boot")
+        require(boot_id(after) != boot_id(before), "the machine is still in its old boot")
         links = bench.links()
-        _require(links == ["eth0", "lo"], f"there are links of pods that are gone: {links}")
+        require(links == ["eth0", "lo"], f"there are links of pods that are gone: {links}")
         saying.words = f"boot {boot_id(after)} after {boot_id(before)}, healthy and in service"
-
-
-def _require(holds: bool, complaint: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise HarnessError(complaint)
 
 
 def _machine(kernel: Kernel, workshop: Workshop) -> Settings:

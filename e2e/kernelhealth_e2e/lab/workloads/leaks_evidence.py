@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kernelhealth_e2e.demo.stage import finding
 from kernelhealth_e2e.errors import HarnessError
+from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.workloads.leaks import CACHE
 from kernelhealth_e2e.scene import findings
 
@@ -32,12 +33,6 @@ COMPLAINTS = {
     "KernelOops": "leak_oops",
 }
 """By their reasons what must be said of the kernel's complaints: whom or what they name."""
-
-
-def require(holds: object, otherwise: str) -> None:
-    """Raise HarnessError, in these words, unless it is so."""
-    if not holds:
-        raise HarnessError(otherwise)
 
 
 def window(now: datetime) -> tuple[datetime, list[dict[str, str]]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kernelhealth_e2e.demo.stage import finding
-from kernelhealth_e2e.errors import HarnessError
+from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.workloads import suppress_prefix as workload
 from kernelhealth_e2e.scene import findings
 
@@ -31,12 +31,6 @@ def windows(opens: datetime) -> list[dict[str, str]]:
         {"schedule": f"{then:%-M %-H %-d %-m} *", "duration": "30m", "timeZone": "UTC"}
         for then in moments
     ]
-
-
-def require(holds: object, otherwise: str) -> None:
-    """Raise HarnessError, in these words, unless it is so."""
-    if not holds:
-        raise HarnessError(otherwise)
 
 
 def leaks(grown: Count) -> bool:

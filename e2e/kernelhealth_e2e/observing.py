@@ -18,6 +18,7 @@ from typing import IO, Any
 from kernelhealth_e2e.errors import HarnessError
 
 Object = dict[str, Any]
+_PAUSE_SECONDS = 0.25
 
 
 class NotSeenError(HarnessError):
@@ -61,9 +62,18 @@ class Observer:
         raise NotSeenError(f"{kind} {name}: not seen within {seconds:.0f} s: {what}; it is {state}")
 
     def _versions(self, kind: str, name: str, seconds: float) -> Iterator[Object]:
-        """Yield the object now and whenever it changes, until the time is over."""
-        with self._watch(kind, name, subprocess.PIPE) as watching:
-            yield from _documents(watching, time.monotonic() + seconds)
+        """Yield the object now and whenever it changes, until the time is over.
+
+        The API server ends watches: after half an hour to an hour, and when the kind is defined
+        anew (apiextensions-apiserver, customresource_handler.go: removeStorage_locked). kubectl
+        ends with them, and another one goes on.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with self._watch(kind, name, subprocess.PIPE) as watching:
+                yield from _documents(watching, deadline)
+            # Nothing tells when a server can be reached again that kubectl did not reach.
+            time.sleep(max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic())))
 
     @contextmanager
     def record(self, kind: str, name: str = "") -> Iterator[Recording]:

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernelhealth_agent import liveness, state, thresholds
+from kernelhealth_agent import lingering, liveness, state, thresholds
 from kernelhealth_agent.examination import Examiner, Outcome
 from kernelhealth_agent.hosts.events import KernelEvents
-from kernelhealth_agent.kernel.namespaces import Inventory
+from kernelhealth_agent.lingering import Lingering
 from kernelhealth_agent.moments import Clock
 from kernelhealth_agent.pacing import SHARE, Pace, Purse, affordable
 from kernelhealth_agent.survey import Effort, Surveyor, is_doubtful
 
 _LOGGER = logging.getLogger(__name__)
-_BREATH, _LINGER, _SOON = 0.1, 3.0, 1.5
-"""Seconds; the kubelet removes the directories of pods that have ended every 2."""
+_BREATH, _SOON = 0.1, 1.5
+"""Seconds."""
 
 Listener = Callable[[Outcome, str], None]
 """Hears of each outcome, and of what asked for its round."""
@@ -65,6 +65,7 @@ class Patrol:
         self._full: tuple[float, float] = (0.0, equipment.period)
         self._used = 0.0
         self._suspicion: float | None = None
+        self._lingering = Lingering()
 
     def stop(self) -> None:
         """End after the round under way, and wait for nothing that hangs.
@@ -116,6 +117,8 @@ class Patrol:
             for listener in self._listeners:
                 listener(outcome, trigger)
             self._keep()
+        pods = lingering.pods(outcome.round.inventory)
+        self._lingering = self._lingering.seen(pods, started.uptime)
         return self._pace(outcome, trigger, started.uptime)
 
     def _effort(self, trigger: str, now: float) -> Effort:
@@ -138,7 +141,9 @@ class Patrol:
         if trigger != "start":  # What it takes to begin is not what it takes to go on.
             self._purse = self._purse.spent(used - self._used, ended)
         self._used, self._suspicion = used, outcome.due
-        due = _due(outcome, trigger, started, waiting=surveyor.waiting)
+        wanted = (outcome.due, started + _SOON if surveyor.waiting else None)
+        times = (*wanted, self._lingering.due(started))
+        due = min((time for time in times if time is not None), default=None)
         since, period = self._full
         return Pace(period, since, ended, self._purse, due=due)
 
@@ -176,25 +181,3 @@ class Patrol:
                 # and not at all as long as they change nothing.
                 events.rest(max(_BREATH, min(pace.settled, pace.next) - clock().uptime))
         return "stop"
-
-
-def lingers(inventory: Inventory | None) -> bool:
-    """Whether the namespace of a pod lost its processes while the kubelet still knows the pod.
-
-    Every pod that ends looks so for a moment. Should something keep the namespace, that shows only
-    when the kubelet has removed the pod's directory, which no event tells.
-    """
-    return inventory is not None and any(
-        space.pod is not None and not space.pids and space.pod.uid in inventory.pods
-        for space in inventory.namespaces.values()
-    )
-
-
-def _due(outcome: Outcome, trigger: str, started: float, *, waiting: bool) -> float | None:
-    """Return the uptime at which to look again for what was seen, if at all."""
-    times = [] if outcome.due is None else [outcome.due]
-    if waiting:
-        times.append(started + _SOON)
-    if trigger == "event" and lingers(outcome.round.inventory):
-        times.append(started + _LINGER)
-    return min(times, default=None)

@@ -25,7 +25,7 @@ def aged(report: Report) -> Finding | None:
     return Finding(
         reason=UPTIME,
         severity=Severity.INFO,
-        message=f"The node has been up for {int(hours)} hours.",
+        message=f"The node has been up for {int(hours)} hour{'' if int(hours) == 1 else 's'}.",
         since=report.booted or report.reported_at,
         value=hours,
     )

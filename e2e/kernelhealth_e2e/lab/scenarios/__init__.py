@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernelhealth_e2e.lab.scenario import Scenario
 from kernelhealth_e2e.lab.scenarios import (
+    age,
     breadth,
     gssproxy,
     leaks,
@@ -18,5 +19,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     zero_window.SCENARIO,
     wedge.SCENARIO,
     leaks.SCENARIO,
+    age.SCENARIO,
     breadth.SCENARIO,
 )

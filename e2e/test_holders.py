@@ -9,7 +9,15 @@ import pytest
 from kernelhealth_e2e import pods
 from kernelhealth_e2e.demo.stage import about, finding
 from kernelhealth_e2e.observing import Object
-from kernelhealth_e2e.scene import LEAK, Scene, findings, is_cordoned, is_well
+from kernelhealth_e2e.scene import (
+    LEAK,
+    Samples,
+    Scene,
+    findings,
+    is_cordoned,
+    is_well,
+    scrape,
+)
 
 CAUSES = {
     "descriptor": "HeldByDescriptor",
@@ -63,6 +71,27 @@ def test_two_leaks_at_once_are_told_apart_and_end_one_by_one(scene: Scene) -> No
     assert leak_of(one)["subject"]["pod"] == first.title
 
 
+def test_a_leak_is_told_once_a_slow_kubelet_has_forgotten_the_pod(
+    scene: Scene, agent_metrics: str
+) -> None:
+    scene.policy("Observe")
+    pod = scene.start("forgotten-late")
+    # The kubelet does not remove what belongs to another filesystem, nor the pod's directory then.
+    left = f"/var/lib/kubelet/pods/{pod.uid}/left-behind"
+    scene.cluster.node.output("mkdir", left)
+    scene.cluster.node.output("mount", "-t", "tmpfs", "left-behind", left)
+    before = looked_again(scrape(agent_metrics))
+
+    with scene.leaking(pod, "descriptor"):
+        # That a directory is gone is told by nothing: only looking again and again shows it.
+        scene.counted(agent_metrics, "looks", lambda now: looked_again(now) >= before + 3)
+        scene.cluster.node.output("umount", left)
+        health = scene.health("it is told", about(LEAK, pod.title))
+    scene.health("the finding is gone", is_well)
+
+    assert told(health)["HeldByDescriptor"]["subject"]["pod"] == pod.title
+
+
 def hold(scene: Scene, faults: ExitStack, way: str, pod: pods.Started) -> int:
     """Hold a pod's namespace; returns the pid of the holder as the node sees it."""
     fault = pods.fault(scene.cluster, "held_namespace", way, str(pod.pid))
@@ -78,6 +107,10 @@ def leak_of(health: Object) -> Object:
     found = finding(health, LEAK)
     assert found is not None
     return found
+
+
+def looked_again(samples: Samples) -> float:
+    return samples.get('kernelhealth_rounds_total{trigger="confirmation"}', 0)
 
 
 def subjects(health: Object) -> int:

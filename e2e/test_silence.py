@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import pytest
-
 from kernelhealth_e2e import images, installation, pods
-from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.demo.stage import about, finding
 from kernelhealth_e2e.observing import Object
 from kernelhealth_e2e.scene import (
-    AGENT_METRICS,
     LEAK,
     PODS,
     Samples,
@@ -27,12 +23,6 @@ WITHIN = f"--namespace={PODS}"
 SUSPECTED = "kernelhealth_suspected{"
 SECONDS = 240
 CRASHED = "{.status.containerStatuses[0].state.waiting.reason}"
-
-
-@pytest.fixture(scope="module")
-def agent_metrics(installed: Cluster) -> str:
-    """Where the agent's metrics can be scraped from here."""
-    return installed.publish(AGENT_METRICS)
 
 
 def test_two_hundred_pods_that_come_and_go_leave_no_suspicion(

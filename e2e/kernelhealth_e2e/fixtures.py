@@ -15,7 +15,7 @@ from kernelhealth_e2e.controlplane import ControlPlane, Settings
 from kernelhealth_e2e.errors import UnavailableError
 from kernelhealth_e2e.observing import Observer
 from kernelhealth_e2e.progress import Progress
-from kernelhealth_e2e.scene import Scene, is_well
+from kernelhealth_e2e.scene import AGENT_METRICS, Scene, is_well
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,12 @@ def installed(cluster: Cluster) -> Cluster:
     installation.load_images(cluster)
     installation.apply(cluster)
     return cluster
+
+
+@pytest.fixture(scope="session")
+def agent_metrics(installed: Cluster) -> str:
+    """Where the agent's metrics can be scraped from here."""
+    return installed.publish(AGENT_METRICS)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from kernelhealth_e2e.errors import HarnessError
 
 _FAULTS = "kernelhealth_e2e.faults"
 _TIDYING_SECONDS = 60
+_NOTICED_SECONDS, _PAUSE_SECONDS = 90, 0.25
+_KNOWN_TO_THE_AGENT = "/run/kernelhealth/state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,19 @@ def delete(cluster: Cluster, pod: Started) -> None:
     """Delete a pod and wait until the kubelet is done with it."""
     where = f"--namespace={pod.namespace}"
     cluster.kubectl("delete", "pod", pod.name, where, "--wait", "--timeout=90s", seconds=100)
+
+
+def noticed(cluster: Cluster, pod: Started) -> None:
+    """Wait until the node's agent has seen a running pod: only those it can name afterwards.
+
+    It looks once things have calmed down, 2 s later at most, and seldom when it has used up its
+    share of a processor: a pod that is gone sooner leaves a namespace that is nobody's.
+    """
+    deadline = time.monotonic() + _NOTICED_SECONDS
+    while pod.uid not in cluster.node.output("cat", _KNOWN_TO_THE_AGENT):
+        if time.monotonic() > deadline:
+            raise HarnessError(f"the agent has not seen pod {pod.title} in {_NOTICED_SECONDS} s")
+        time.sleep(_PAUSE_SECONDS)  # Of a file that is replaced nothing tells across a mount.
 
 
 @contextlib.contextmanager

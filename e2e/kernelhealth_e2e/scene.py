@@ -97,8 +97,10 @@ class Scene:
         )
 
     def start(self, name: str) -> pods.Started:
-        """Start an ordinary pod."""
-        return pods.start(self.cluster, pods.Wanted(PODS, name))
+        """Start an ordinary pod; back when the agent has seen it as well."""
+        pod = pods.start(self.cluster, pods.Wanted(PODS, name))
+        pods.noticed(self.cluster, pod)
+        return pod
 
     @contextlib.contextmanager
     def leaking(self, pod: pods.Started, way: str = "in-flight") -> Iterator[float]:

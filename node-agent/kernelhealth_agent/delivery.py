@@ -32,6 +32,7 @@ class Delivery:
         self._closing = False
         self._said = ""
         self._delivered: str | None = None
+        self._heard: str | None = ""
         self._answer: RequestStatus | None = None
         self.results: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
@@ -66,7 +67,9 @@ class Delivery:
         """
         with self._changed:
             replaced = self._delivered is not None and self._delivered != health
-            if replaced or self._said in {"missing", "unreachable"}:
+            self._heard = health
+            # A server that has just started refuses for a moment, before it knows its own rules.
+            if replaced or self._said in {"missing", "refused", "unreachable"}:
                 self._outbox.disowned(time.monotonic())
                 self._changed.notify()
 
@@ -87,12 +90,21 @@ class Delivery:
                 retry_after = 0.0
             with self._changed:
                 if retry_after is None:
-                    self._outbox.sent(status, time.monotonic())
-                    self._delivered = str(status.health)
+                    self._arrived(status)
                 else:
                     self._outbox.failed(time.monotonic(), retry_after)
                     if self._closing:
                         return
+
+    def _arrived(self, status: NodeKernelHealthStatus) -> None:
+        """Take note that the server has a report, unless it has something else by now.
+
+        What is heard while a report is on its way may be older or newer than that.
+        """
+        now, self._delivered = time.monotonic(), str(status.health)
+        self._outbox.sent(status, now)
+        if self._heard not in {"", self._delivered}:
+            self._outbox.disowned(now)
 
     def _next(self) -> NodeKernelHealthStatus | None:
         """Wait until a report is due and return it; None when it is time to end."""
@@ -103,6 +115,7 @@ class Delivery:
                 now = time.monotonic()
                 due = self._outbox.due(now)
                 if due is not None and due <= now:
+                    self._heard = ""
                     return self._outbox.report
                 self._changed.wait(None if due is None else due - now)
 

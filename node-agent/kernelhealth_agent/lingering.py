@@ -37,9 +37,12 @@ class Lingering:
 
 
 def pods(inventory: Inventory | None) -> frozenset[str]:
-    """Return the pods whose namespace lost its processes while the kubelet still knows them."""
+    """Return the pods whose namespace lost their processes while the kubelet still knows them.
+
+    Somebody else's process may be in there still: then only memory tells whose it was.
+    """
     if inventory is None:
         return frozenset()
-    spaces = inventory.namespaces.values()
-    ended = (space.pod.uid for space in spaces if space.pod is not None and not space.pids)
+    owned = ((space.pod, space.pids) for space in inventory.namespaces.values() if space.pod)
+    ended = (pod.uid for pod, pids in owned if not pids or pod.known_by == "memory")
     return frozenset(uid for uid in ended if uid is not None and uid in inventory.pods)

@@ -37,7 +37,8 @@ class Bucket:
     def take(self, now: float) -> None:
         """Take one."""
         self._fill(now)
-        self.tokens -= 1.0
+        # What had to be sent in any case is no debt: the next one waits for its own time only.
+        self.tokens = max(0.0, self.tokens - 1.0)
 
     def _fill(self, now: float) -> None:
         gained = (now - self.filled) / self.seconds

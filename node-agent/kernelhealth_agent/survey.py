@@ -128,7 +128,9 @@ def _stands(past: Namespace, space: Namespace, glanced: Glance, known: Known) ->
         return False
     if past.pod is None:
         return all(pid in known.settled for pid in space.pids)
-    return bool(past.pod.name) and past.pod.known_by == "cgroup"
+    # Of a process that is left alone in there nobody knows yet whether it is one of the pod's.
+    same = set(past.pids) <= set(space.pids)
+    return same and bool(past.pod.name) and past.pod.known_by == "cgroup"
 
 
 def is_doubtful(made: Round, *, before: bool) -> bool:

@@ -10,6 +10,7 @@ from kernelhealth_operator.ailments import illness, matched_since
 from kernelhealth_operator.cluster.views import NodeView
 from kernelhealth_operator.headcount import Headcount, Listener, Standing
 from kernelhealth_operator.held import HealthView
+from kernelhealth_operator.obituary import Obituary
 from kernelhealth_operator.outbreak import Outbreaks
 from kernelhealth_operator.pace import Pace
 from kernelhealth_operator.policy import queue, select
@@ -58,7 +59,7 @@ class Fleet:
         self._arrivals: dict[str, Arrival] = {}
         self._standings: dict[str, Standing] = {}
         self.headcount = Headcount(listener)
-        self.pace, self.outbreaks = Pace(), Outbreaks(clock.utc())
+        self.pace, self.outbreaks, self.ended = Pace(), Outbreaks(clock.utc()), Obituary()
 
     @property
     def policies(self) -> Mapping[str, Policy]:
@@ -79,8 +80,7 @@ class Fleet:
 
     def treatments_of(self, name: str) -> tuple[Treatment, ...]:
         """All treatments of a node, newest first."""
-        names = self._treated.get(name, {})
-        found = [one for each in names if (one := self.treatments.get(each)) is not None]
+        found = [one for each in self._treated.get(name, ()) if (one := self.treatments.get(each))]
         return tuple(sorted(found, key=lambda one: (one.created, one.name), reverse=True))
 
     def open_treatment(self, name: str) -> Treatment | None:
@@ -134,6 +134,7 @@ class Fleet:
         """Takes in that a NodeRemediation was deleted."""
         name = one.spec.node_name
         self.treatments.remove(one)
+        self.ended.note(one)
         self.outbreaks.forget(one)
         names = self._treated.get(name, {})
         names.pop(one.name, None)
@@ -170,8 +171,7 @@ class Fleet:
     def _resolve(self, policy: str) -> None:
         """After a change of *policy*: O(nodes), which policies change seldom enough for."""
         for name in [*self.nodes]:
-            before = self._standings.get(name)
-            after = self.refresh(name)
+            before, after = self._standings.get(name), self.refresh(name)
             if policy in {before and before.policy, after and after.policy}:
                 self._listener.node(name)
 
@@ -181,8 +181,8 @@ class Fleet:
             return None
         node, health = node_of_view(view), self._health_of(view)
         seconds, now = self._clock.seconds(), self._clock.utc()
-        arrival = arrive(self._arrivals.get(name), view.uid, health, seconds, now)
-        self._arrivals[name] = arrival
+        before, arrival = self._standings.get(name), self._arrivals.get(name)
+        self._arrivals[name] = arrival = arrive(arrival, view.uid, health, seconds, now)
         # What was sent last could not be read: what is held is old news.
         silent = self._hearing.silent(arrival, seconds) or name in self._unreadable
         report = report_of(health, silent, arrival.time, self._reasons, now)
@@ -190,7 +190,7 @@ class Fleet:
         policy, losers = found.policy, tuple(one.name for one in found.losers)
         treatment = self.open_treatment(name)
         share, place = counts.share(node, report, treatment), queue.place(treatment, report)
-        before, governing = self._standings.get(name), None if policy is None else policy.name
+        governing = None if policy is None else policy.name
         matched, ill = (each(before, policy, report, now) for each in (matched_since, illness))
         return Standing(node, report, governing, share, silent, matched, losers, place, ill)
 

@@ -28,6 +28,11 @@ class Pulse:
         """The longest stall of the last minute, in seconds."""
         return max(self._late, default=0.0)
 
+    @property
+    def stalled(self) -> float:
+        """All stalls of the last 60 beats together, in seconds."""
+        return sum(self._late)
+
     async def beat(self, each: Callable[[], None]) -> None:
         """Beats until cancelled, and calls *each* with every beat."""
         while True:
@@ -45,19 +50,24 @@ class Heard(Protocol):
 
 
 def unheard(watches: Mapping[str, Heard], clock: Callable[[], float]) -> tuple[str, ...]:
-    """The kinds whose watch is quiet for longer than a bookmark can be late."""
-    now = clock()
-    return tuple(
-        kind for kind, watch in watches.items() if now - watch.last_heard > 1.5 * BOOKMARK_PERIOD
-    )
+    """The kinds whose watch is quiet for so long that it should have been begun anew.
+
+    Of a kind at rest the server may send no bookmark at all: then the watch is renewed after its
+    own time of silence, which is two periods.
+    """
+    now, longest = clock(), 2.5 * BOOKMARK_PERIOD
+    return tuple(kind for kind, watch in watches.items() if now - watch.last_heard > longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: for a watch without a byte, a stall of the loop, one look at a node, one beat."""
+    """Seconds: for a watch without a byte, all stalls of a minute, one look at a node, one beat.
+
+    One stall that is over is nothing that a restart would cure.
+    """
 
     silence: float = 3 * BOOKMARK_PERIOD
-    lag: float = 5.0
+    stalled: float = 30.0
     look: float = 600.0
     beat: float = 30.0
 
@@ -68,7 +78,7 @@ class Vitals:
 
     watches: Mapping[str, float]
     looks: Mapping[str, float]
-    lag: float
+    stalled: float
     beat: float
 
 
@@ -80,7 +90,7 @@ def complaints(vitals: Vitals, limits: Limits) -> Iterator[str]:
     for name, age in vitals.looks.items():
         if age > limits.look:
             yield f"Looking at Node {name} has taken {age:.0f} s so far."
-    if vitals.lag > limits.lag:
-        yield f"The event loop stood still for {vitals.lag:.1f} s."
+    if vitals.stalled > limits.stalled:
+        yield f"The event loop stood still for {vitals.stalled:.1f} s in the last 60 beats."
     if vitals.beat > limits.beat:
         yield f"The heartbeat is {vitals.beat:.0f} s old."

@@ -73,7 +73,7 @@ class Shell:
             if watch.synced.is_set()
         }
         looks = {name: now - begun for name, begun in self.measurements.working.items()}
-        vitals = probes.Vitals(watches, looks, self.pulse.lag, now - self.pulse.last)
+        vitals = probes.Vitals(watches, looks, self.pulse.stalled, now - self.pulse.last)
         return probes.complaints(vitals, probes.Limits())
 
     def _listen(self) -> None:

@@ -57,14 +57,15 @@ def forgotten(health: HealthView | None, treatment: Treatment | None) -> bool:
     return not any(health.spec.request.id in requests[-1:] for requests in asked)
 
 
-def lost(node: NodeView, health: HealthView | None, known: Container[str]) -> str | None:
-    """The treatment that was open when the object was written last, and is not *known* any more.
+def lost(node: NodeView, health: HealthView | None, *known: Container[str]) -> str | None:
+    """The treatment that was open when the object was written last, and that nobody knows of.
 
-    Ended ones are never named there: so somebody deleted it, or no cache has it yet.
+    So somebody deleted it before it had ended, or no cache has it yet.
     """
     if health is None or health.remediation is None or foreign(node, health):
         return None
-    return None if health.remediation.name in known else health.remediation.name
+    name = health.remediation.name
+    return None if any(name in each for each in known) else name
 
 
 def remediation(treatment: Treatment | None, decision: Decision) -> RemediationState | None:

@@ -16,6 +16,7 @@ def play(stage: Stage) -> None:
     """Leak one pod's namespace by a mount, and let the policy have it freed."""
     stage.say("a pod starts, and its network namespace is mounted somewhere: shop/cart-8")
     pod = pods.start(stage.cluster, pods.Wanted("shop", "cart-8"))
+    pods.noticed(stage.cluster, pod)
     with pods.fault(stage.cluster, "held_namespace", "mount", str(pod.pid)):
         stage.say("the pod is deleted; nobody remembers the mount, which keeps the namespace")
         began = time.monotonic()

@@ -17,6 +17,7 @@ def play(stage: Stage) -> None:
     """Leak one pod's namespace by a socket in flight, and let it go again."""
     stage.say("a pod starts: shop/cart-7")
     pod = pods.start(stage.cluster, pods.Wanted("shop", "cart-7"))
+    pods.noticed(stage.cluster, pod)
     with contextlib.ExitStack() as holder:
         stage.say(
             "a socket of its network namespace is sent through a unix socket, and stays there"

@@ -60,7 +60,7 @@ class _Look:
         missing = owner is not None and owner not in fleet.treatments
         view, health = fleet.nodes.get(self.name), fleet.healths.get(self.name)
         # All treatments were listed just now: what is not among them does not exist.
-        lost = None if view is None else upkeep.lost(view, health, fleet.treatments)
+        lost = None if view is None else upkeep.lost(view, health, fleet.treatments, fleet.ended)
         said = gather.Said(owner_missing=missing, taken_over=self.taken_over, deleted=lost)
         found = gather.situation(fleet, standing, now, said)
         matched = {} if found.policy is None else self.matched_since(found.policy, now)

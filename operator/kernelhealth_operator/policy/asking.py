@@ -38,6 +38,13 @@ def advance(patient: Patient, stage: Stage, risky: Collection[str]) -> Progress:
     return Finished(_outcome(patient, last))
 
 
+def awaited(patient: Patient) -> Await | None:
+    """Return what is waited for while the agent has not answered to the last request yet."""
+    last = patient.rung.requests[-1] if patient.rung.requests else None
+    waiting = None if last is None else _waiting(patient, last)
+    return waiting if isinstance(waiting, Await) else None
+
+
 def _is_meant(cure: str, stage: Stage, risky: Collection[str]) -> bool:
     known = named(cure)
     return known is not None and known.stage is stage and (not known.risky or cure in risky)

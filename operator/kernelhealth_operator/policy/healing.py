@@ -35,6 +35,9 @@ def _recover(case: Case, verdicts: Verdicts) -> Decision:
     if case.status.phase is not Phase.VERIFYING or since is None:
         since = now
     until = since + policy.spec.recovery.healthy_delay
+    if until <= now and (wait := rungs.at_work(case)) is not None:
+        # Nobody's node is given back under the surgeon's hands, whatever has helped already.
+        return _wait(case, verdicts, wait, phase=Phase.VERIFYING, healthy_since=since)
     if until <= now:
         what = f"the findings are gone since {since:%Y-%m-%d %H:%M:%SZ}"
         healed = Verdict("healed", ok=True, reason="Healed", message=what)

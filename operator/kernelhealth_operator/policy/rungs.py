@@ -16,7 +16,7 @@ from kernelhealth_api.procedure import (
 )
 from kernelhealth_api.remediation import DisruptionLevel, Remediation
 from kernelhealth_api.v1alpha1.noderemediation import Phase
-from kernelhealth_operator.policy import ending, record
+from kernelhealth_operator.policy import asking, ending, record
 from kernelhealth_operator.policy.case import DONE, FAILED, PENDING, RUNNING, SKIPPED, Case
 from kernelhealth_operator.policy.decision import (
     Announce,
@@ -131,6 +131,17 @@ def going_on(case: Case, verdicts: Verdicts) -> Decision | None:
     does = any(isinstance(step, ChangeNode | Do) for step in decision.steps)
     would = bool(decision.verdicts) and decision.verdicts[-1].reason in _BEFORE_IT_BEGINS
     return None if does or would else decision
+
+
+def at_work(case: Case) -> Verdict | None:
+    """AgentAsked: the node's agent was asked for something and has not answered yet."""
+    index = current(case)
+    if index is None or case.status.rungs[index].state != RUNNING:
+        return None
+    open_ = asking.awaited(patient_of(case, index))
+    if open_ is None:
+        return None
+    return Verdict.no("settled", open_.reason, open_.message, open_.retry_at)
 
 
 def prepared(case: Case, index: int) -> Verdict | None:

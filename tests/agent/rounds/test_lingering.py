@@ -11,6 +11,7 @@ from kernelhealth_agent.kernel.namespaces import Inventory, Mount, Namespace, Po
 from kernelhealth_agent.lingering import Lingering
 
 POD = Pod("shop", "cart-7", "uid-7", "cgroup")
+REMEMBERED = Pod("shop", "cart-7", "uid-7", "memory")
 MOUNT = (Mount(1, "/run/netns/cni-7"),)
 
 
@@ -19,10 +20,17 @@ MOUNT = (Mount(1, "/run/netns/cni-7"),)
     [
         (Namespace(17, mounts=MOUNT, pod=POD), {"uid-7": POD}, {"uid-7"}),
         (Namespace(17, pids=(4711,), mounts=MOUNT, pod=POD), {"uid-7": POD}, set()),
+        (Namespace(17, pids=(4711,), pod=REMEMBERED), {"uid-7": POD}, {"uid-7"}),
         (Namespace(17, mounts=MOUNT, pod=POD), {}, set()),
         (Namespace(17, mounts=MOUNT), {"uid-7": POD}, set()),
     ],
-    ids=["ended", "still running", "gone for the kubelet too", "nobody's"],
+    ids=[
+        "ended",
+        "still running",
+        "only somebody else in there",
+        "gone for the kubelet too",
+        "nobody's",
+    ],
 )
 def test_only_a_pod_that_ended_and_that_the_kubelet_still_knows_lingers(
     space: Namespace, pods: dict[str, Pod], expected: set[str]

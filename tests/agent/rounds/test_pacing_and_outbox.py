@@ -199,6 +199,17 @@ def test_changes_without_end_are_rationed() -> None:
     assert times[-1] == pytest.approx(150.0)
 
 
+def test_what_had_to_be_sent_in_any_case_delays_no_change() -> None:
+    box = outbox()
+    for number in range(40):
+        box.offer(status(boot_id=f"b{number}"), 0.0)
+        box.sent(status(boot_id=f"b{number}"), 0.0)
+
+    box.offer(status(boot_id="another"), 0.0)
+
+    assert box.due(0.0) == 5.0
+
+
 def test_suspicions_that_come_and_go_cost_few_writes() -> None:
     box, now, writes = outbox(chance=1.0), 0.0, 0
     box.offer(status(), now)

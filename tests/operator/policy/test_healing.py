@@ -18,6 +18,13 @@ from kernelhealth_api.v1alpha1.noderemediation import (
     Phase,
     RungState,
 )
+from kernelhealth_api.v1alpha1.request import (
+    Fixing,
+    HostAction,
+    HostRequest,
+    RequestState,
+    RequestStatus,
+)
 from kernelhealth_operator.policy.decide import decide
 from kernelhealth_operator.policy.decision import Decision, SetStatus
 from kernelhealth_operator.policy.situation import Situation
@@ -142,3 +149,51 @@ def test_a_longer_healthy_delay_does_not_forget_that_the_node_is_being_given_bac
 
     assert written(decision).rungs[0].state == "Reverting"
     assert written(decision).phase is Phase.VERIFYING
+
+
+def test_no_node_is_given_back_while_its_agent_is_at_work_on_it(build: Any) -> None:
+    # What the agent does has helped already, and the delay is over.
+    at_work, done = under_surgery(build, RequestState.RUNNING), under_surgery(build)
+
+    waiting = decide(at_work, build.remediations)
+    ending = decide(done, build.remediations)
+
+    assert written(waiting).phase is Phase.VERIFYING
+    assert written(waiting).rungs[0].state == "Done"
+    assert str(waiting.waiting_for).startswith("AgentAsked: ")
+    assert written(ending).rungs[0].state == "Reverting"
+
+
+def test_what_an_agent_never_answers_keeps_no_node(build: Any) -> None:
+    at_work = under_surgery(build, RequestState.RUNNING)
+
+    decision = decide(replace(at_work, now=build.now + timedelta(hours=1)), build.remediations)
+
+    assert written(decision).rungs[0].state == "Reverting"
+
+
+def under_surgery(build: Any, state: RequestState = RequestState.SUCCEEDED) -> Situation:
+    """A node that is well again, while its agent was asked to free something."""
+    asked = HostRequest(
+        id=f"{NAME}-1-unload-rpc-gss-module",
+        action=HostAction(reclaim=Fixing(fix="UnloadRpcGssModule", reasons=("GssProxyPin",))),
+        boot_id="boot-1",
+        deadline=build.now + timedelta(minutes=5),
+    )
+    answer = RequestStatus(id=asked.id, state=state, message="UnloadRpcGssModule: 1 done")
+    rungs = (
+        RungState(action="cordon", state="Done", finished_at=build.now),
+        RungState(action="reclaim", state="Running", requests=(asked.id,)),
+    )
+    treatment = build.treatment(
+        Phase.VERIFYING,
+        plan=({"cordon": {}}, {"reclaim": {}}),
+        rungs=rungs,
+        healthy_since=build.now - timedelta(hours=1),
+    )
+    situation: Situation = build.situation(
+        node=build.node(unschedulable=True, cordon_owner=NAME),
+        treatment=treatment,
+        report=replace(build.report(), asked=asked, request=answer),
+    )
+    return situation

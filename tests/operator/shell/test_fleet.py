@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernelhealth_operator import gather, kinds
+from kernelhealth_operator import gather, kinds, upkeep
 from kernelhealth_operator.fleet import Clock, Fleet
 from kernelhealth_operator.headcount import Listener
 from kernelhealth_operator.policy.situation import Policy, Situation, Tally
@@ -452,3 +452,22 @@ def test_a_deleted_node_is_ill_of_nothing(world: World) -> None:
     world.fleet.drop_node(gone)
 
     assert seen(world, "worker-0").outbreaks[0].ill == 3
+
+
+@pytest.mark.parametrize(
+    ("phase", "lost"), [("Running", "one"), ("Succeeded", None)], ids=["open", "ended"]
+)
+def test_only_who_deletes_an_open_treatment_means_no(
+    world: World, phase: str, lost: str | None
+) -> None:
+    world.node("alpha")
+    world.treatment("one", "alpha", phase)
+    told = {"name": "one", "phase": "Running"}
+    health = kinds.health_of({"metadata": {"name": "alpha"}, "status": {"remediation": told}})
+    fleet = world.fleet
+    (treatment,), node = fleet.treatments.values(), fleet.nodes.get("alpha")
+    assert node is not None
+
+    fleet.drop_treatment(treatment)
+
+    assert upkeep.lost(node, health, fleet.treatments, fleet.ended) == lost

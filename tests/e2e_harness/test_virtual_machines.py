@@ -38,6 +38,16 @@ def test_a_module_is_inserted_as_it_was_built_however_it_is_packed(
     assert plain == b"\x7fELF"
 
 
+@pytest.mark.parametrize("place", ["boot/vmlinuz-7.2", "lib/modules/7.2/vmlinuz"])
+def test_the_image_is_found_where_a_package_has_it(tmp_path: Path, place: str) -> None:
+    image = tmp_path / place
+    (tmp_path / "lib/modules/7.2").mkdir(parents=True)
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.touch()
+
+    assert Kernel(tmp_path).image == image
+
+
 def test_a_guest_can_neither_write_to_the_machine_nor_reach_the_world(tmp_path: Path) -> None:
     argv = hardware(tmp_path).argv(tmp_path / "console.log")
 

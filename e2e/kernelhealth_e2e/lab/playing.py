@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernelhealth_e2e.errors import HarnessError
-from kernelhealth_e2e.lab import kernels
 from kernelhealth_e2e.lab.bench import Bench
+from kernelhealth_e2e.lab.kernels import catalogue
 from kernelhealth_e2e.lab.outcome import Boot, Outcome, Subject
 from kernelhealth_e2e.lab.trial import Trial
 from kernelhealth_e2e.lab.workshop import Workshop
@@ -33,7 +33,7 @@ def play(cluster: Cluster, scenario: Scenario, name: str) -> tuple[Outcome, ...]
     left, outcomes = list(scenario.on[name]), list[Outcome]()
     release = ""
     try:
-        kernel = kernels.get(name, workshop.cache, workshop.progress)
+        kernel = catalogue.get(name, workshop.cache, workshop.progress)
         release = kernel.release
         while left:
             outcomes += _on_one_machine(cluster, scenario, name, kernel, left, workshop)

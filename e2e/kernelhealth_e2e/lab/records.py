@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kernelhealth_e2e.cache import locked
-from kernelhealth_e2e.lab import kernels, report, results
+from kernelhealth_e2e.lab import report, results
+from kernelhealth_e2e.lab.kernels import catalogue
 from kernelhealth_e2e.lab.outcome import Outcome
 from kernelhealth_e2e.lab.scenarios import SCENARIOS
 
@@ -31,5 +32,5 @@ def write(docs: Path, new: tuple[Outcome, ...], lock: Path) -> None:
 
 def document(outcomes: tuple[Outcome, ...]) -> str:
     """Return docs/lab.md as it has to be with these outcomes."""
-    known = {name: kernel.description for name, kernel in kernels.KERNELS.items()}
+    known = {name: kernel.description for name, kernel in catalogue.KERNELS.items()}
     return report.document(SCENARIOS, known, outcomes)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from kernelhealth_e2e.errors import HarnessError
 from kernelhealth_e2e.lab import records, report, results
 from kernelhealth_e2e.lab.outcome import Boot, Mark, Outcome, Stage, Step, Subject
 from kernelhealth_e2e.lab.scenarios import breadth
@@ -93,31 +92,3 @@ def test_the_document_in_the_tree_is_that_of_the_outcomes_beside_it() -> None:
 
     assert outcomes
     assert (DOCS / "lab.md").read_text(encoding="utf-8") == records.document(outcomes)
-
-
-def condition(status: str, reason: str, message: str = "") -> dict[str, str]:
-    return {"type": "TCPHealthy", "status": status, "reason": reason, "message": message}
-
-
-def test_a_detector_that_is_not_available_is_told_with_what_it_lacks() -> None:
-    well, lacking = condition("True", "AsExpected"), condition("Unknown", "NotAvailable", "no diag")
-
-    words = breadth.summary([well, lacking], 2)
-
-    assert words.startswith("1 of 2 detectors have what they need")
-    assert "no diag" in words
-
-
-@pytest.mark.parametrize(
-    "conditions",
-    [
-        [condition("True", "AsExpected")],
-        [condition("True", "AsExpected"), condition("False", "Leaked")],
-        [condition("True", "AsExpected"), condition("Unknown", "Failed")],
-    ],
-)
-def test_a_detector_that_kept_silent_found_something_or_failed_fails_the_scan(
-    conditions: list[dict[str, str]],
-) -> None:
-    with pytest.raises(HarnessError):
-        breadth.summary(conditions, 2)

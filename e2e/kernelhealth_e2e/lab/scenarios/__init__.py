@@ -1,4 +1,4 @@
-"""The scenarios of the lab, in the order in which they are played. One module each."""
+"""The scenarios of the lab, in the order in which they are played: a module or a package each."""
 
 from __future__ import annotations
 

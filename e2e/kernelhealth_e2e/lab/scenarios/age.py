@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from kernelhealth_e2e.lab import new_boot
 from kernelhealth_e2e.lab.outcome import Stage
 from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.scenario import Run, Scenario
-from kernelhealth_e2e.lab.workloads.leaks_evidence import another_boot
 from kernelhealth_e2e.scene import is_well, owner
-from kernelhealth_e2e.vm.node import Settings, boot_id
+from kernelhealth_e2e.vm.node import Settings
 
 if TYPE_CHECKING:
     from kernelhealth_e2e.lab.bench import Bench
@@ -50,7 +50,7 @@ def _every_hour(bench: Bench, trial: Trial) -> None:
         ended = bench.succeeded(treatment, _SECONDS)
         saying.words = "; ".join(rung.get("message", "") for rung in ended["status"]["rungs"])
     with trial.stage(Stage.VERIFIED, "another boot, which is young, and let be") as saying:
-        saying.words = _young(bench, boot_id(before), treatment)
+        saying.words = _young(bench, before, treatment)
 
 
 def _aged(treatment: Object, health: Object) -> str:
@@ -71,10 +71,9 @@ def _named(treatment: Object) -> str:
     return f"{_REASON}, by rule {rule}: {treatment['status']['evidence'][0]['message']}"
 
 
-def _young(bench: Bench, before: str, treatment: str) -> str:
+def _young(bench: Bench, before: Object, treatment: str) -> str:
     """Wait until the node is given back, and say which boot it is in."""
-    bench.given_back()
-    told = another_boot(bench.health("of a new boot", bool), before)
+    told = new_boot.given_back(bench, before)
     opened = bench.scene.names("noderemediations")
     require(opened == [treatment], f"it is treated again: {', '.join(opened)}")
     return told

@@ -39,6 +39,15 @@ def test_the_liveness_probe_of_the_agent_passes(scene: Scene) -> None:
         )
 
 
+def test_a_person_may_have_the_agent_scan_its_node(scene: Scene) -> None:
+    command = ("kernelhealth-agent", "scan", "--root", "/host", "--output", "json")
+
+    found = json.loads(scene.kubectl("exec", "daemonset/kernelhealth-agent", WHERE, "--", *command))
+
+    conditions = {one["type"]: one["status"] for one in found["conditions"]}
+    assert conditions["NetworkNamespacesHealthy"] == "True"
+
+
 def test_the_agent_serves_the_documented_metrics(scene: Scene) -> None:
     samples = scrape(scene.cluster.publish(AGENT_METRICS))
     looked = {name for name, value in samples.items() if value and "detector_success" in name}

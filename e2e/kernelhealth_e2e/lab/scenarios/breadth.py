@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kernelhealth_e2e.observing import Object
     from kernelhealth_e2e.vm.kernel import Kernel
 
-_AGENT = "/opt/kernelhealth/bin/kernelhealth-agent"
+_AGENT = "kernelhealth-agent"
 _SCAN = (_AGENT, "scan", "--root", "/host", "--confirm-after", "1s")
 _KERNELS = ("5.10", "6.1", "6.12", "newest", "6.1-built", "6.1-bare")
 _BLIND = "partly blind: "

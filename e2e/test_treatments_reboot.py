@@ -7,6 +7,8 @@ from kernelhealth_e2e.courses import CORDON, event, phases, rule, said
 from kernelhealth_e2e.observing import Object
 from kernelhealth_e2e.scene import LEAK, Scene, is_cordoned, is_well, owner
 
+REBOOT_SECONDS = 240.0
+"""All of the node's pods start anew, and the operator's lease is to be over before it goes on."""
 MARKS = {
     "node.kubernetes.io/exclude-from-external-load-balancers",
     "cluster-autoscaler.kubernetes.io/scale-down-disabled",
@@ -26,7 +28,7 @@ def test_a_leak_that_only_a_reboot_frees_is_rebooted_away_by_the_hook_in_a_simul
         scene.leak("unreachable") as pod,
     ):
         # The holder dies with the boot, as everything does that is no kernel.
-        ended = scene.treatment("Succeeded")
+        ended = scene.treatment("Succeeded", seconds=REBOOT_SECONDS)
         versions = nodes.versions()
         course = [one for one in phases(treatments.versions()) if one != "Succeeded"]
     health = scene.health("a healthy node", is_well)

@@ -9,7 +9,7 @@ import json
 
 from kernelhealth_e2e import installation
 from kernelhealth_e2e.cluster import Cluster
-from kernelhealth_e2e.observing import Object
+from kernelhealth_e2e.observing import Object, Observer
 from kernelhealth_e2e.vm.installation import applied
 from kernelhealth_e2e.vm.node import LABEL, LABELLED
 
@@ -26,17 +26,27 @@ def test_the_agent_that_may_do_everything_does_not_start_on_the_machine_itself(
         with applied(installed):
             of_lab = ("pods", f"spec.nodeName={machine}", "--selector", OF_LAB)
             (pod,) = created(installed, *of_lab)
-            refusal = f"involvedObject.name={pod['metadata']['name']},reason=FailedMount"
-            events = created(installed, "events", refusal)
+            refuses(installed, pod["metadata"]["name"])
             (refused,) = created(installed, *of_lab)
     finally:
         installed.kubectl("label", "node", machine, f"{LABEL}-")
         installation.await_ready(installed)
 
-    assert any('"only-here"' in event["message"] for event in events)
-    assert any("is not a file" in event["message"] for event in events)
     assert refused["metadata"]["uid"] == pod["metadata"]["uid"]
     assert refused["status"]["phase"] == "Pending"
+
+
+def refuses(cluster: Cluster, pod: str) -> None:
+    """Wait until the kubelet says that a pod is for other machines, whatever else it says of it."""
+
+    def tells(event: Object) -> bool:
+        about, message = event.get("involvedObject", {}), str(event.get("message", ""))
+        wanted = (about.get("name"), event.get("reason")) == (pod, "FailedMount")
+        return wanted and '"only-here"' in message and "is not a file" in message
+
+    kubectl = cluster.settings.binaries / "kubectl"
+    observer = Observer(kubectl, cluster.kubeconfig, installation.NAMESPACE)
+    observer.wait("events", "", f"{pod} is not started, for want of a file", tells, 80)
 
 
 def created(cluster: Cluster, kind: str, fields: str, *selector: str) -> list[Object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from kernelhealth_e2e.observing import Object
-from kernelhealth_e2e.scene import SECONDS, Scene
+from kernelhealth_e2e.scene import Scene
 
 CORDON: Object = {"cordon": {}}
 
@@ -53,4 +53,5 @@ def event(scene: Scene, reason: str, text: str) -> Object:
         here = (about.get("kind"), about.get("name"), one.get("reason"))
         return here == ("Node", scene.name, reason) and text in str(one.get("message", ""))
 
-    return scene.observer.wait("events", "", f"an Event {reason} with {text!r}", tells, SECONDS)
+    what = f"an Event {reason} with {text!r}"
+    return scene.observer.wait("events", "", what, tells, scene.seconds)

@@ -41,10 +41,11 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Watches objects of one cluster through kubectl."""
+    """Watches objects of one cluster through kubectl, in one namespace where they have one."""
 
     kubectl: Path
     kubeconfig: Path
+    namespace: str = "default"
 
     def wait(
         self, kind: str, name: str, what: str, holds: Callable[[Object], bool], seconds: float
@@ -86,7 +87,8 @@ class Observer:
         self, kind: str, name: str, output: int | IO[bytes]
     ) -> Iterator[subprocess.Popen[bytes]]:
         selector = (f"--field-selector=metadata.name={name}",) if name else ()
-        command = (str(self.kubectl), "get", kind, *selector, "--watch", "--output=json")
+        what = (kind, f"--namespace={self.namespace}", *selector)
+        command = (str(self.kubectl), "get", *what, "--watch", "--output=json")
         environ = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         with subprocess.Popen(command, stdout=output, env=environ) as watching:
             try:

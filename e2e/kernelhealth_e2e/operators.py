@@ -130,5 +130,6 @@ def _environ(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback, our own
+    # One that is busy with a thousand nodes may be slow to answer, and one that ends is heard of.
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback, our own
         return str(answer.read().decode())

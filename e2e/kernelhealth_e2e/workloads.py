@@ -63,8 +63,9 @@ def unguard(scene: Scene, name: str) -> None:
 
 
 def undeploy(scene: Scene) -> None:
-    """Remove all Deployments and budgets of the tests."""
-    scene.kubectl("delete", "pdb,deployment", "--all", f"--namespace={PODS}", "--ignore-not-found")
+    """Remove all Deployments and budgets of the tests; back when their pods are gone as well."""
+    every = ("pdb,deployment", "--all", f"--namespace={PODS}", "--ignore-not-found")
+    scene.cluster.kubectl("delete", *every, "--cascade=foreground", seconds=_SECONDS)
 
 
 @contextlib.contextmanager

@@ -93,8 +93,10 @@ def about(reason: str, pod: str) -> Callable[[Object], bool]:
     """Return what tells whether a NodeKernelHealth has a finding of that reason about that pod."""
 
     def holds(health: Object) -> bool:
-        found = finding(health, reason)
-        return found is not None and found.get("subject", {}).get("pod") == pod
+        every = health.get("status", {}).get("findings", [])
+        return any(
+            one["reason"] == reason and one.get("subject", {}).get("pod") == pod for one in every
+        )
 
     return holds
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernelhealth_e2e.errors import HarnessError
-from kernelhealth_e2e.lab.bench import Bench
+from kernelhealth_e2e.lab.bench import SECONDS, Bench
 from kernelhealth_e2e.lab.kernels import catalogue
 from kernelhealth_e2e.lab.outcome import Boot, Outcome, Subject
 from kernelhealth_e2e.lab.trial import Trial
@@ -55,7 +55,8 @@ def _on_one_machine(  # noqa: PLR0913, PLR0917 - what a machine is made of
     with VirtualNode(cluster, settings) as node:
         boot = _boot(node, time.monotonic() - begun)
         with installed_on(node):
-            bench = Bench(node, Scene(cluster, node.observer, node.name), name, workshop)
+            scene = Scene(cluster, node.observer, node.name, SECONDS)
+            bench = Bench(node, scene, name, workshop)
             bench.health("a healthy node", is_well)
             while left and all(outcome.passed for outcome in outcomes):
                 outcomes.append(_run(bench, scenario, left.pop(0), boot))

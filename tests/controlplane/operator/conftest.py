@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from kernelhealth_e2e import kubeconfig
+from kernelhealth_e2e import kubeconfig, rights
 from kernelhealth_e2e.controlplane import ControlPlane, Settings
 from kernelhealth_e2e.operators import Operator, operator
 from kernelhealth_e2e.stage import Stage
@@ -20,6 +20,12 @@ DEFINITIONS = TREE / "crds"
 ROLES = TREE / "manifests" / "base" / "operator-role.yaml"
 NAMESPACE = "kernelhealth-system"
 NAME = "kernelhealth-operator"
+RIGHTS = (
+    ("watch", "kernelhealthpolicies"),
+    ("create", "leases", f"--namespace={NAMESPACE}"),
+    ("create", "events.events.k8s.io", "--namespace=default"),
+)
+"""One of each role; the first is one that a test takes away."""
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +65,8 @@ def account(plane: ControlPlane, tmp_path: Path) -> Path:
     plane.kubectl("apply", "-f", str(ROLES))
     for namespace, role in ((NAMESPACE, f"{NAME}-lease"), ("default", f"{NAME}-events")):
         _apply(plane, "rolebinding", NAME, "-n", namespace, f"--role={role}", bound)
+    for right in RIGHTS:
+        rights.known(plane, f"system:serviceaccount:{NAMESPACE}:{NAME}", *right)
     token = plane.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()
     path = tmp_path / "account.kubeconfig"
     return kubeconfig.write(path, server=plane.server, ca=plane.ca, token=token)

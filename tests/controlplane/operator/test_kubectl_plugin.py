@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from kernelhealth_e2e import kubeconfig, ports, tenants
+from kernelhealth_e2e import kubeconfig, ports, rights, tenants
 from kernelhealth_e2e.controlplane import ControlPlane, Settings
 from kernelhealth_e2e.props import (
     EVENTS,
@@ -40,6 +40,7 @@ from kernelhealth_operator.cluster.errors import Rejected
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 """What reports on the stage are dated from."""
+ANN = "system:serviceaccount:default:ann"
 TREE = Path(__file__).parents[3]
 PEOPLE = TREE / "manifests" / "base" / "people-roles.yaml"
 PATHS = os.pathsep.join(str(TREE / folder) for folder in ("crds", "node-agent", "operator"))
@@ -95,11 +96,13 @@ def _make(plane: ControlPlane, *words: str) -> None:
     plane.kubectl("apply", "-f", "-", stdin=manifest)
 
 
-def _bind(plane: ControlPlane, role: str) -> None:
+def _bind(plane: ControlPlane, role: str, right: str) -> None:
+    """Give ann a role; *right* is a verb and a kind of objects that none but the role allows."""
     plane.kubectl("apply", "-f", str(PEOPLE))
     who = "--serviceaccount=default:ann"
     _make(plane, "clusterrolebinding", f"ann-{role}", f"--clusterrole={role}", who)
     plane.kubectl("label", "clusterrolebinding", f"ann-{role}", "for=ann")
+    rights.known(plane, ANN, *right.split())
 
 
 def _output(command: list[str], environ: dict[str, str]) -> str:
@@ -347,12 +350,12 @@ async def test_the_shipped_roles_are_enough_to_look_and_then_to_decide(
     await _waiting(stage, "Approval")
 
     nothing = await ann.says("list", code=2)
-    _bind(plane, "kernelhealth-viewer")
+    _bind(plane, "kernelhealth-viewer", "list nodes")
     listed = await ann.says("list")
     shown = await ann.says("show", "alpha")
     explained = await ann.asks("explain", "alpha")
     forbidden = await ann.says("approve", "alpha", code=2)
-    _bind(plane, "kernelhealth-approver")
+    _bind(plane, "kernelhealth-approver", "patch noderemediations")
     await ann.says("pause", "--policy", "workers", "--because", "racks")
     await ann.says("resume", "--policy", "workers")
     left_out = await ann.says("pause", "alpha", "--because", "mine", code=2)

@@ -65,9 +65,7 @@ async def boots(stage: Stage, name: str, boot: str) -> None:
 
 
 async def request_for(stage: Stage, name: str) -> Object:
-    health = await stage.until(
-        HEALTHS, name, lambda one: "request" in one.get("spec", {}), seconds=30
-    )
+    health = await stage.until(HEALTHS, name, lambda one: "request" in one.get("spec", {}))
     found: Object = health["spec"]["request"]
     return found
 

@@ -50,10 +50,12 @@ async def test_what_a_killed_operator_began_another_one_ends(
 async def test_of_two_replicas_one_acts_and_the_other_takes_over(
     plane: ControlPlane, stage: Stage, tmp_path: Path
 ) -> None:
+    # The lease changes hands once only: by the death of the one that holds it.
+    steady = {"lease_duration": "15s", "renew_deadline": "10s"}
     await stage.policy("workers", **auto())
     with (
-        operator(plane.kubeconfig, tmp_path, "first") as first,
-        operator(plane.kubeconfig, tmp_path, "second") as second,
+        operator(plane.kubeconfig, tmp_path, "first", **steady) as first,
+        operator(plane.kubeconfig, tmp_path, "second", **steady) as second,
     ):
         await stage.healthy_nodes("alpha", "beta")
         await stage.report("alpha", LEAK)
@@ -76,7 +78,7 @@ async def test_a_leader_that_leaves_hands_over_at_once(
     with operator(plane.kubeconfig, tmp_path, "second", **patient) as second:
         await stage.until(LEASES, LEASE, lambda one: _holder(one) == "second")
         with operator(plane.kubeconfig, tmp_path, "third", **patient):
-            second.process.stop()
+            second.process.stop(grace=60.0)
             await stage.until(LEASES, LEASE, lambda one: _holder(one) == "third")
             await stage.node("alpha")
             health = await stage.until(HEALTHS, "alpha", bool)

@@ -37,7 +37,8 @@ def spins(bench: Bench, trial: Trial) -> None:
     tenants.plain(_FIRST, _SECOND)
     with trial.stage(Stage.REPRODUCED, "the end of a pod's namespace has none") as saying:
         begun, held = _wedged(tenants, _SPINNING, early="N")
-        require(held["state"] == "R" and held["share"] > 0.5, f"the worker is {held}")
+        # Where others want the processor as well, it gets only its part of it.
+        require(held["state"] == "R" and held["share"] > 0.05, f"the worker is {held}")
         saying.words = f"the kernel's worker runs on {held['share']:.0%} of a processor"
     stalled = _detected(bench, trial, begun)
     with trial.stage(Stage.NAMED, "the worker, and the pods behind it") as saying:

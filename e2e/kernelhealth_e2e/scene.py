@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kernelhealth_e2e import pods
 from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.observing import NotSeenError, Object, Observer
+from kernelhealth_e2e.scraping import Samples, scrape
 
 LEAK, CONDITION = "NetworkNamespaceLeaked", "NetworkNamespacesHealthy"
 OWNER = "kernelhealth.io/cordoned-by"
@@ -22,20 +22,24 @@ POLICY = "under-test"
 AGENT_METRICS = "10.88.0.1:9469"
 SECONDS = 90.0
 _MANY_PODS_SECONDS = 240.0
-_PROBE_EVERY_SECONDS = 0.25
+# A scrape is paid for from the agent's share of the processor.
+_PROBE_EVERY_SECONDS = 1.0
 _TREATMENTS = "noderemediations"
 
 Holds = Callable[[Object], bool]
-Samples = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A cluster with our software on it, as the administrator sees it: *on* one node."""
+    """A cluster with our software on it, as the administrator sees it: *on* one node.
+
+    It waits for *seconds* at most, where nothing else is said.
+    """
 
     cluster: Cluster
     observer: Observer
     on: str = ""
+    seconds: float = SECONDS
 
     @property
     def name(self) -> str:
@@ -44,7 +48,7 @@ class Scene:
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl as the administrator and return what it printed; failing raises."""
-        return self.cluster.kubectl(*arguments, stdin=stdin, seconds=SECONDS)
+        return self.cluster.kubectl(*arguments, stdin=stdin, seconds=self.seconds)
 
     def get(self, kind: str, name: str, *arguments: str) -> Object:
         """Return an object as it is now; failing raises."""
@@ -57,19 +61,20 @@ class Scene:
 
     def health(self, what: str, holds: Holds) -> Object:
         """Wait for what becomes of the node's NodeKernelHealth."""
-        return self.observer.wait("nodekernelhealth", self.name, what, holds, SECONDS)
+        return self.observer.wait("nodekernelhealth", self.name, what, holds, self.seconds)
 
     def node(self, what: str, holds: Holds) -> Object:
         """Wait for what becomes of the Node."""
-        return self.observer.wait("node", self.name, what, holds, SECONDS)
+        return self.observer.wait("node", self.name, what, holds, self.seconds)
 
-    def treatment(self, phase: str, holds: Holds = bool) -> Object:
-        """Wait until a NodeRemediation is in a phase, and as wanted."""
+    def treatment(self, phase: str, holds: Holds = bool, seconds: float = 0) -> Object:
+        """Wait until a NodeRemediation is in a phase, and as wanted; 0 *seconds*: the scene's."""
 
         def both(one: Object) -> bool:
             return bool(one.get("status", {}).get("phase") == phase and holds(one))
 
-        return self.observer.wait(_TREATMENTS, "", f"one that is {phase}", both, SECONDS)
+        what = f"one that is {phase}"
+        return self.observer.wait(_TREATMENTS, "", what, both, seconds or self.seconds)
 
     def policy(self, mode: str, **changes: Any) -> None:
         """Let a policy with short times govern the node; back when the agent follows it."""
@@ -120,37 +125,36 @@ class Scene:
 
     def counted(self, published: str, what: str, holds: Callable[[Samples], bool]) -> Samples:
         """Scrape again and again, since nothing tells when a number changes, until it is so."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + self.seconds
         while not holds(samples := scrape(published)):
             if time.monotonic() > deadline:
                 ours = {name: value for name, value in samples.items() if value}
-                raise NotSeenError(f"not counted within {SECONDS:.0f} s: {what}; it is {ours}")
+                within = f"within {self.seconds:.0f} s"
+                raise NotSeenError(f"not counted {within}: {what}; it is {ours}")
             time.sleep(_PROBE_EVERY_SECONDS)
         return samples
 
     def clean(self) -> None:
         """Remove what a test has left, and wait until the node is well and measured by default."""
-        pods_left = ("delete", "pod", "--all", f"--namespace={PODS}", "--ignore-not-found")
-        self.kubectl("delete", "kernelhealthpolicies", "--all")
-        self.node("no cordon of ours", lambda node: not owner(node))
-        self.kubectl("uncordon", self.name)
+        pods_left = ("delete", "pod", "--all", "-n", PODS, "--ignore-not-found", "--grace-period=1")
+        # From the last to the first, and each of them although another one failed.
+        with contextlib.ExitStack() as steps:
+            steps.callback(self.health, "a healthy node", is_well)
+            steps.callback(self.followed, None)
+            steps.callback(self.cluster.kubectl, *pods_left, seconds=_MANY_PODS_SECONDS)
+            steps.callback(self.kubectl, "annotate", "node", self.name, f"{LET_BE}-")
+            steps.callback(self.kubectl, "delete", _TREATMENTS, "--all")
+            steps.callback(self._await_treatments)
+            steps.callback(self.kubectl, "uncordon", self.name)
+            steps.callback(self.node, "no cordon of ours", lambda node: not owner(node))
+            steps.callback(self.kubectl, "delete", "kernelhealthpolicies", "--all")
+
+    def _await_treatments(self) -> None:
         # Whoever deletes one that has not ended says no to it, which is noted on the Node.
         for treatment in self.names(_TREATMENTS):
             ended = "--for=jsonpath={.status.finishedAt}"
-            self.kubectl("wait", ended, f"{_TREATMENTS}/{treatment}", "--timeout=60s")
-        self.kubectl("delete", _TREATMENTS, "--all")
-        self.kubectl("annotate", "node", self.name, f"{LET_BE}-")
-        self.cluster.kubectl(*pods_left, "--grace-period=1", seconds=_MANY_PODS_SECONDS)
-        self.followed(None)
-        self.health("a healthy node", is_well)
-
-
-def scrape(published: str) -> Samples:
-    """Scrape the metrics at an address: each series with its labels, as it is written."""
-    with urllib.request.urlopen(f"http://{published}/metrics", timeout=20) as answer:
-        lines = answer.read().decode().splitlines()
-    parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {series: float(value) for series, _, value in parts}
+            wait = ("wait", ended, f"{_TREATMENTS}/{treatment}", f"--timeout={self.seconds:.0f}s")
+            self.cluster.kubectl(*wait, seconds=self.seconds + 10)
 
 
 def _status(one: Object) -> Object:

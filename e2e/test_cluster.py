@@ -44,14 +44,17 @@ spec:
 
 
 def test_an_ordinary_pod_has_a_network_namespace_of_its_own_and_loses_it(cluster: Cluster) -> None:
+    before = veths(cluster)
     pid = started(cluster, "plain", PLAIN)
     own, node = namespace(pid), namespace(cluster.node.pid)
+    made = veths(cluster) - before
 
     cluster.kubectl("delete", "pod", "plain")
 
     assert own != node
     assert processes.start_time(pid) is None
-    assert "veth" not in cluster.node.output("ip", "-brief", "link")
+    assert made
+    assert not made & veths(cluster)
 
 
 def test_a_privileged_pod_shares_the_nodes_network_and_sees_its_root(cluster: Cluster) -> None:
@@ -117,12 +120,18 @@ def test_a_second_cluster_runs_beside_the_first_and_leaves_nothing(
 
 def started(cluster: Cluster, name: str, manifest: str) -> int:
     cluster.kubectl("apply", "-f", "-", stdin=manifest.replace("NAME", name))
-    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s", seconds=70)
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s", seconds=130)
     return cluster.node.pod_pids(uid(cluster, name))[0]
 
 
 def uid(cluster: Cluster, name: str) -> str:
     return cluster.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}")
+
+
+def veths(cluster: Cluster) -> set[str]:
+    """Return the pods' links in the node's own namespace."""
+    links = cluster.node.output("ip", "-brief", "link").splitlines()
+    return {line.split()[0] for line in links if line.startswith("veth")}
 
 
 def namespace(pid: int) -> str:

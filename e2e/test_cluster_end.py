@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ with interruption.unwinding(), Cluster(settings) as cluster:
         sys.stdin.read()
 """
 DEADLINE_SECONDS = 120
+UP_SECONDS = 600
 
 
 def test_a_killed_maker_takes_its_cluster_along_and_the_next_start_removes_the_rest(
@@ -109,6 +111,8 @@ def maker(cluster: Cluster, root: Path, keep: str) -> Iterator[subprocess.Popen[
 
 def announced(child: subprocess.Popen[str]) -> Path:
     assert child.stdout is not None
+    if not select.select([child.stdout], [], [], UP_SECONDS)[0]:
+        pytest.fail(f"the cluster was not up within {UP_SECONDS} s; the maker's messages are above")
     line = child.stdout.readline()
     if not line:
         pytest.fail("the maker ended before its cluster was up; its messages are above")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from pydantic.alias_generators import to_snake
 
-from kernelhealth_e2e import installation, simulated_boot
+from kernelhealth_e2e import installation, processes, simulated_boot
 from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.errors import ProcessError
-from kernelhealth_e2e.scene import AGENT_METRICS, Scene, is_well, scrape
+from kernelhealth_e2e.namespaces import Outside, Place
+from kernelhealth_e2e.scene import AGENT_METRICS, Scene, is_well
+from kernelhealth_e2e.scraping import scrape
 
 WHERE = f"--namespace={installation.NAMESPACE}"
 KINDS = (
@@ -25,6 +28,9 @@ KINDS = (
     "prioritylevelconfigurations",
 )
 DOCUMENT = installation.TREE / "docs" / "metrics.md"
+# The node sees the machine's own files there.
+SHARED = ("/etc", "/opt")
+GONE = re.compile(r"find: '.*': No such file or directory")
 
 
 def test_the_liveness_probe_of_the_agent_passes(scene: Scene) -> None:
@@ -118,14 +124,23 @@ def objects(cluster: Cluster) -> set[str]:
 
 def traces_on(cluster: Cluster) -> set[str]:
     """Return the files of ours on the node, and all links and running containers."""
-    places = ("/run", "/etc", "/opt", "/var/lib/kubelet")
+    found = files(cluster.node.place, "/run", "/var/lib/kubelet", *SHARED)
+    machine = files(Outside(), *SHARED)
+    links = cluster.node.output("ip", "-oneline", "link").splitlines()
+    containers = cluster.node.output("ctr", "--namespace=k8s.io", "tasks", "ls", "-q")
+    return {*(found - machine), *(line.split()[1] for line in links), *containers.split()}
+
+
+def files(place: Place, *directories: str) -> set[str]:
+    """Return the files with our name below directories; some go while one looks."""
     harness = ("10-kernelhealth.conflist", Path(simulated_boot.SOCKET).name)
     others = [part for name in harness for part in ("!", "-name", name)]
     ours = ("-name", "*kernelhealth*", *others)
-    found = cluster.node.output("find", *places, "-xdev", *ours, "-prune")
-    links = cluster.node.output("ip", "-oneline", "link").splitlines()
-    containers = cluster.node.output("ctr", "--namespace=k8s.io", "tasks", "ls", "-q")
-    return {*found.split(), *(line.split()[1] for line in links), *containers.split()}
+    find = ("env", "LC_ALL=C", "find", *directories, "-xdev", *ours, "-prune")
+    done = processes.run(find, place=place)
+    assert done.returncode in {0, 1}
+    assert [line for line in done.stderr.splitlines() if not GONE.fullmatch(line)] == []
+    return set(done.stdout.split())
 
 
 def documented() -> list[tuple[str, str, str]]:

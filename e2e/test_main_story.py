@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from kernelhealth_e2e import installation, pods
 from kernelhealth_e2e.cluster import Cluster
+from kernelhealth_e2e.courses import phases
 from kernelhealth_e2e.demo.stage import about, condition, finding
 from kernelhealth_e2e.fixtures import played
-from kernelhealth_e2e.observing import Object
+from kernelhealth_e2e.observing import NotSeenError, Object, Recording
 from kernelhealth_e2e.scene import (
     AGENT_METRICS,
     CONDITION,
     LEAK,
     OWNER,
+    SECONDS,
     Scene,
     is_cordoned,
     is_well,
     owner,
 )
+from kernelhealth_e2e.scraping import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Story:
 @pytest.fixture(scope="module")
 def story(installed: Cluster) -> Iterator[Story]:
     """Play it from the pod's start to the node's return."""
-    for scene in played(installed):
+    # Closed also when the story fails: a policy that stays would spoil all that follows.
+    with contextmanager(played)(installed) as scene:
         scene.kubectl("apply", "-f", str(installation.POLICY))
         scene.followed("workers")
         metrics = scene.cluster.publish(AGENT_METRICS)
@@ -57,7 +62,7 @@ def story(installed: Cluster) -> Iterator[Story]:
             given_back = scene.node("given back", lambda one: not is_cordoned(one))
             scene.treatment("Succeeded")
             scene.node("the condition is well", lambda one: health_of(one) == "True")
-            treatments = recording.versions()
+            treatments = ended(recording)
         yield Story(pod, found, cordoned, described, cured, given_back, treatments)
 
 
@@ -96,12 +101,7 @@ def test_a_person_who_describes_the_node_sees_condition_and_events(story: Story)
 
 
 def test_the_treatment_went_through_its_phases_in_order(story: Story) -> None:
-    phases = [
-        one["status"]["phase"] for one in story.treatments if "phase" in one.get("status", {})
-    ]
-    course = [
-        phase for phase, before in zip(phases, ["", *phases], strict=False) if phase != before
-    ]
+    course = phases(story.treatments)
 
     assert course[-2:] == ["Verifying", "Succeeded"]
     assert set(course) <= {"Waiting", "Running", "Verifying", "Succeeded"}
@@ -126,14 +126,31 @@ def test_when_the_holder_goes_everything_is_as_it_was(story: Story) -> None:
 
 
 def await_suspicion(scene: Scene, began: float, metrics: str) -> None:
-    """Wait until the agent suspects the leak, and print after how long.
+    """Wait until the agent suspects the leak or is sure of it already, and print after how long.
 
     Its metrics tell at once; the reports of mere suspicions are rationed, and other tests may have
     used the ration up.
     """
-    series = f'kernelhealth_suspected{{reason="{LEAK}"}}'
-    scene.counted(metrics, "suspected", lambda samples: samples[series] > 0)
+    told = tuple(f'kernelhealth_{how}{{reason="{LEAK}"' for how in ("suspected", "findings"))
+
+    def is_told(samples: Samples) -> bool:
+        return any(value for series, value in samples.items() if series.startswith(told))
+
+    scene.counted(metrics, "suspected", is_told)
     print(f"\nsuspected {time.monotonic() - began:.1f} s after the deletion was asked for")
+
+
+def ended(recording: Recording) -> list[Object]:
+    """Return what was recorded, once that has the end of the treatment in it.
+
+    It may be behind the watch that has told of the end, and nothing tells when it is not.
+    """
+    deadline = time.monotonic() + SECONDS
+    while phases(versions := recording.versions())[-1:] != ["Succeeded"]:
+        if time.monotonic() > deadline:
+            raise NotSeenError(f"not recorded within {SECONDS:.0f} s: the end; but {versions[-1:]}")
+        time.sleep(0.25)
+    return versions
 
 
 def await_description(scene: Scene) -> str:

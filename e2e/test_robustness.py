@@ -12,7 +12,6 @@ from kernelhealth_e2e.demo.stage import about
 from kernelhealth_e2e.scene import (
     AGENT_METRICS,
     LEAK,
-    Samples,
     Scene,
     findings,
     is_cordoned,
@@ -20,6 +19,7 @@ from kernelhealth_e2e.scene import (
     is_well,
     owner,
 )
+from kernelhealth_e2e.scraping import Samples
 
 WHERE = f"--namespace={installation.NAMESPACE}"
 

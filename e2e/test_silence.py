@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from kernelhealth_e2e import images, installation, pods
@@ -11,17 +14,17 @@ from kernelhealth_e2e.observing import Object
 from kernelhealth_e2e.scene import (
     LEAK,
     PODS,
-    Samples,
     Scene,
     findings,
     is_well,
-    scrape,
 )
+from kernelhealth_e2e.scraping import Samples, scrape
 
 BURST = 200
 WITHIN = f"--namespace={PODS}"
 SUSPECTED = "kernelhealth_suspected{"
-SECONDS = 240
+SECONDS = 400
+COUNTED_SECONDS = 240.0
 CRASHED = "{.status.containerStatuses[0].state.waiting.reason}"
 
 
@@ -30,18 +33,18 @@ def test_two_hundred_pods_that_come_and_go_leave_no_suspicion(
 ) -> None:
     scene.policy("Observe", detectors={"networkNamespaces": {"confirmAfter": "10s"}})
     wanted = [pods.Wanted(PODS, f"pod-{number}") for number in range(BURST)]
-    before = scrape(agent_metrics)
+    before, patient = settled(scene, agent_metrics), replace(scene, seconds=COUNTED_SECONDS)
 
     with scene.observer.record("nodekernelhealth", scene.name) as recording:
         pods.create(scene.cluster, *wanted)
         await_all(scene, "wait", "--for=condition=Ready", "pod")
-        during = scene.counted(agent_metrics, "all namespaces", has_seen(before, BURST))
+        during = patient.counted(agent_metrics, "all namespaces", has_seen(before, BURST))
         await_all(scene, "delete", "pod", "--wait", "--grace-period=1")
-        after = scene.counted(agent_metrics, "nothing is left", is_back(before))
+        after = patient.counted(agent_metrics, "nothing is left", is_back(before))
         reports = recording.versions()
 
     assert namespaces(during) >= namespaces(before) + BURST
-    assert namespaces(after) == namespaces(before)
+    assert namespaces(after) <= namespaces(before)
     assert reports
     assert [one for one in reports if findings(one)] == []
     assert is_well(scene.get("nodekernelhealth", scene.name))
@@ -49,7 +52,7 @@ def test_two_hundred_pods_that_come_and_go_leave_no_suspicion(
 
 def test_unusual_pods_are_no_finding(scene: Scene, agent_metrics: str) -> None:
     scene.policy("Observe", detectors={"networkNamespaces": {"confirmAfter": "3s"}})
-    before, agent = scrape(agent_metrics), images.AGENT.name
+    before, agent = settled(scene, agent_metrics), images.AGENT.name
     unusual = (
         pods.Wanted(PODS, "host-network", host_network=True),
         pods.Wanted(PODS, "completes", image=agent, arguments=("--version",), restart="Never"),
@@ -113,9 +116,19 @@ def await_pod(scene: Scene, name: str, what: str) -> None:
     scene.kubectl("wait", f"--for={what}", f"pod/{name}", WITHIN, "--timeout=80s")
 
 
+def settled(scene: Scene, agent_metrics: str) -> Samples:
+    """Wait until nothing of an earlier test is left: there are as many namespaces as pods."""
+    listed = json.loads(scene.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+    here = [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
+    here = [pod for pod in here if pod["status"]["phase"] in {"Pending", "Running"}]
+    wanted = sum(not pod["spec"].get("hostNetwork") for pod in here)
+    return scene.counted(agent_metrics, "a settled node", lambda now: namespaces(now) == wanted)
+
+
 def namespaces(samples: Samples) -> float:
     """Return how many network namespaces the node has beside its own; a count of its pods."""
-    return samples['kernelhealth_network_namespaces{view="nsid"}']
+    # Missing while nobody has looked: no comparison with it is true.
+    return samples.get('kernelhealth_network_namespaces{view="nsid"}', math.nan)
 
 
 def suspicions(samples: Samples) -> float:
@@ -131,7 +144,7 @@ def has_seen(before: Samples, more: int) -> Callable[[Samples], bool]:
 
 
 def is_back(before: Samples) -> Callable[[Samples], bool]:
-    return lambda samples: namespaces(samples) == namespaces(before) and not suspicions(samples)
+    return lambda samples: namespaces(samples) <= namespaces(before) and not suspicions(samples)
 
 
 def looked_since(before: Samples) -> Callable[[Samples], bool]:

@@ -21,9 +21,8 @@ BLOCKED_SHORTLY = {"blockedAfter": "3s", "timeout": "2m"}
 @pytest.fixture(scope="module")
 def drained(installed: Cluster) -> Iterator[Scene]:
     """A scene whose operator is not evicted from the only node."""
-    for scene in played(installed):
-        with workloads.operator_that_stays(scene):
-            yield scene
+    with contextmanager(played)(installed) as scene, workloads.operator_that_stays(scene):
+        yield scene
 
 
 def test_a_drain_waits_for_the_budget_that_it_names_and_goes_on_when_that_is_lifted(

@@ -136,9 +136,9 @@ class Node:
                 paths = _text(Path(entry.path) / "cgroup")
                 ours = f"/{self.settings.cgroup}/" in paths
                 if ours and any(name in paths for name in names):
-                    pid = int(entry.name)
-                    found.append((processes.start_time(pid) or 0, pid))
-        return tuple(pid for _, pid in sorted(found))
+                    found.append((processes.start_time(int(entry.name)), int(entry.name)))
+        # One without a time has ended meanwhile.
+        return tuple(pid for _, pid in sorted((time, pid) for time, pid in found if time))
 
     def stop(self) -> None:
         """Kill process 1, and with it every process, mount and link of the node; then its groups.

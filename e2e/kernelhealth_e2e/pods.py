@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.errors import HarnessError
 
 _FAULTS = "kernelhealth_e2e.faults"
+_BEGINNING_SECONDS = 120
 _TIDYING_SECONDS = 60
 _NOTICED_SECONDS, _PAUSE_SECONDS = 90, 0.25
 _KNOWN_TO_THE_AGENT = "/run/kernelhealth/state.json"
@@ -112,9 +114,12 @@ def fault(cluster: Cluster, module: str, *arguments: str) -> Iterator[subprocess
         )
     with maker:
         try:
-            if maker.stdout is None or not maker.stdout.readline():
+            if not _has_begun(maker):
+                maker.kill()
                 said = maker.stderr.read().strip() if maker.stderr else ""
-                raise HarnessError(f"`{' '.join(command)}` made no fault: {said}")
+                raise HarnessError(
+                    f"`{' '.join(command)}` made no fault within {_BEGINNING_SECONDS} s: {said}"
+                )
             yield maker
         finally:
             # The end of its input lets it tidy up, also when the test has failed.
@@ -122,6 +127,14 @@ def fault(cluster: Cluster, module: str, *arguments: str) -> Iterator[subprocess
                 maker.communicate(timeout=_TIDYING_SECONDS)
             if maker.poll() is None:
                 maker.kill()
+
+
+def _has_begun(maker: subprocess.Popen[str]) -> bool:
+    """Wait until a fault maker says that it is at work; one that has ended is not."""
+    if maker.stdout is None:
+        return False
+    speaks, _, _ = select.select([maker.stdout], [], [], _BEGINNING_SECONDS)
+    return bool(speaks and maker.stdout.readline())
 
 
 def inner_pid(pid: int) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from kernelhealth_e2e import pods
 from kernelhealth_e2e.cluster import Cluster
 from kernelhealth_e2e.observing import NotSeenError, Object, Observer
+from kernelhealth_e2e.scraping import Samples, scrape
 
 LEAK, CONDITION = "NetworkNamespaceLeaked", "NetworkNamespacesHealthy"
 OWNER = "kernelhealth.io/cordoned-by"
@@ -22,11 +22,11 @@ POLICY = "under-test"
 AGENT_METRICS = "10.88.0.1:9469"
 SECONDS = 150.0
 _MANY_PODS_SECONDS = 240.0
-_PROBE_EVERY_SECONDS = 0.25
+# A scrape is paid for from the agent's share of the processor.
+_PROBE_EVERY_SECONDS = 1.0
 _TREATMENTS = "noderemediations"
 
 Holds = Callable[[Object], bool]
-Samples = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,28 +138,25 @@ class Scene:
 
     def clean(self) -> None:
         """Remove what a test has left, and wait until the node is well and measured by default."""
-        pods_left = ("delete", "pod", "--all", f"--namespace={PODS}", "--ignore-not-found")
-        self.kubectl("delete", "kernelhealthpolicies", "--all")
-        self.node("no cordon of ours", lambda node: not owner(node))
-        self.kubectl("uncordon", self.name)
+        pods_left = ("delete", "pod", "--all", "-n", PODS, "--ignore-not-found", "--grace-period=1")
+        # From the last to the first, and each of them although another one failed.
+        with contextlib.ExitStack() as steps:
+            steps.callback(self.health, "a healthy node", is_well)
+            steps.callback(self.followed, None)
+            steps.callback(self.cluster.kubectl, *pods_left, seconds=_MANY_PODS_SECONDS)
+            steps.callback(self.kubectl, "annotate", "node", self.name, f"{LET_BE}-")
+            steps.callback(self.kubectl, "delete", _TREATMENTS, "--all")
+            steps.callback(self._await_treatments)
+            steps.callback(self.kubectl, "uncordon", self.name)
+            steps.callback(self.node, "no cordon of ours", lambda node: not owner(node))
+            steps.callback(self.kubectl, "delete", "kernelhealthpolicies", "--all")
+
+    def _await_treatments(self) -> None:
         # Whoever deletes one that has not ended says no to it, which is noted on the Node.
         for treatment in self.names(_TREATMENTS):
             ended = "--for=jsonpath={.status.finishedAt}"
             wait = ("wait", ended, f"{_TREATMENTS}/{treatment}", f"--timeout={self.seconds:.0f}s")
             self.cluster.kubectl(*wait, seconds=self.seconds + 10)
-        self.kubectl("delete", _TREATMENTS, "--all")
-        self.kubectl("annotate", "node", self.name, f"{LET_BE}-")
-        self.cluster.kubectl(*pods_left, "--grace-period=1", seconds=_MANY_PODS_SECONDS)
-        self.followed(None)
-        self.health("a healthy node", is_well)
-
-
-def scrape(published: str) -> Samples:
-    """Scrape the metrics at an address: each series with its labels, as it is written."""
-    with urllib.request.urlopen(f"http://{published}/metrics", timeout=20) as answer:
-        lines = answer.read().decode().splitlines()
-    parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {series: float(value) for series, _, value in parts}
 
 
 def _status(one: Object) -> Object:

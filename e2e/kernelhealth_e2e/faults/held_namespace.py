@@ -1,4 +1,4 @@
-"""Keeps a network namespace alive: by a socket in flight, a socket, a descriptor or a mount."""
+"""Keeps a network namespace alive: by a socket (in flight), a descriptor, a mount or a process."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ def _checked(result: int, what: str) -> None:
 
 @contextlib.contextmanager
 def inside(namespace: str) -> Iterator[None]:
-    """Let the calling thread be in the network namespace behind a file."""
+    """Let the calling thread be in the network namespace behind a file; nothing else keeps that."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    away = os.open(namespace, os.O_RDONLY)
     try:
-        _checked(_libc().setns(away, _CLONE_NEWNET), f"setns to {namespace}")
+        with descriptor(namespace) as away:
+            _checked(_libc().setns(away, _CLONE_NEWNET), f"setns to {namespace}")
         try:
             yield
         finally:
             _checked(_libc().setns(home, _CLONE_NEWNET), "setns back")
     finally:
         os.close(home)
-        os.close(away)
 
 
 @contextlib.contextmanager
@@ -67,11 +66,11 @@ def socket_in_flight(namespace: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def descriptor(namespace: str) -> Iterator[None]:
+def descriptor(namespace: str) -> Iterator[int]:
     """Keep a namespace by an open descriptor of its file."""
     opened = os.open(namespace, os.O_RDONLY)
     try:
-        yield
+        yield opened
     finally:
         os.close(opened)
 
@@ -98,6 +97,7 @@ HOLDERS: dict[str, Callable[[str], AbstractContextManager[object]]] = {
     "socket": socket_in,
     "descriptor": descriptor,
     "mount": mount,
+    "process": inside,
 }
 
 

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import pytest
 from pyroute2 import IPRoute
 
 from kernelhealth_agent import errors
-from kernelhealth_agent.hosts import Descriptor, Task, sockets
+from kernelhealth_agent.hosts import Descriptor, SocketHolder, Task, sockets
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel import rtnetlink
 from kernelhealth_agent.kernel.netlink import Request
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
 from kernelhealth_e2e.faults.veth import veth
+
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -116,9 +119,11 @@ def test_the_thread_that_asked_in_another_namespace_is_back_at_home(
     assert Path("/proc/thread-self/ns/net").readlink() == home
 
 
-def test_no_look_leaves_a_descriptor_open(live: LiveHost, pod: Sandbox) -> None:
+def test_no_look_leaves_a_descriptor_open(
+    live: LiveHost, pod: Sandbox, open_files: Callable[[], set[tuple[str, str]]]
+) -> None:
     live.tasks()
-    before = sorted(Path("/proc/self/fd").iterdir())
+    before = open_files()
 
     live.nsids([inside(pod), "proc/0/ns/net"])
     live.cookie(inside(pod))
@@ -126,7 +131,7 @@ def test_no_look_leaves_a_descriptor_open(live: LiveHost, pod: Sandbox) -> None:
     live.strangers({1})
     live.descriptors()
 
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert open_files() <= before
 
 
 def test_a_namespace_that_is_gone_cannot_be_asked(live: LiveHost, pod: Sandbox) -> None:
@@ -187,15 +192,22 @@ def test_a_thread_is_listed_where_it_left_its_process(live: LiveHost, pod: Sandb
         end.set()
         thread.join()
 
-    assert there_now == {pod.pid, *ids}
+    assert {pod.pid, *ids} <= there_now
+    assert os.getpid() not in there_now
 
 
 def test_an_open_namespace_file_is_found_with_who_holds_it(live: LiveHost, pod: Sandbox) -> None:
     with held_namespace.descriptor(pod.file), sandbox() as heir:
         held = [d for d in live.descriptors() if d.inode == pod.inode]
 
-    assert [d.pid for d in held] == [heir.pid]
-    assert held == [Descriptor(heir.pid, held[0].number, pod.inode)]
+    # Whoever else looks at this machine has a namespace open for a moment.
+    (its,) = [d for d in held if d.pid == heir.pid]
+    assert its == Descriptor(heir.pid, its.number, pod.inode)
+    assert os.getpid() not in {d.pid for d in held}
+
+
+def strangers(live: LiveHost, home: int, pod: Sandbox) -> list[SocketHolder]:
+    return [s for s in live.strangers({home}) if s.inode == pod.inode]
 
 
 def test_a_socket_of_a_namespace_is_found_with_who_holds_it(live: LiveHost, pod: Sandbox) -> None:
@@ -205,7 +217,11 @@ def test_a_socket_of_a_namespace_is_found_with_who_holds_it(live: LiveHost, pod:
             (nsid,) = live.nsids([inside(pod)])
             heir = stack.enter_context(sandbox())
         home = Path("/proc/self/ns/net").stat().st_ino
-        found = [s for s in live.strangers({home}) if s.inode == pod.inode]
+        found = strangers(live, home, pod)
+        # One is told of: whoever else looks at this machine has a socket in there for a moment.
+        end = time.monotonic() + PATIENCE
+        while [s.pid for s in found] != [heir.pid] and time.monotonic() < end:
+            found = strangers(live, home, pod)
         known = [s for s in live.strangers({home, pod.inode}) if s.inode == pod.inode]
 
     assert [(s.pid, s.number, s.nsid) for s in found] == [(heir.pid, number, nsid)]

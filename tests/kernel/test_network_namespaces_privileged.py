@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from pyroute2 import IPRoute, netns
 
 from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import network_namespaces as detector
@@ -21,8 +21,9 @@ from kernelhealth_agent.source import Occasion
 from kernelhealth_agent.sources import network_namespaces as source
 from kernelhealth_api.detector import Observation, Severity
 from kernelhealth_e2e.faults import held_namespace
+from kernelhealth_e2e.faults.named_namespace import named_namespace
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
-from kernelhealth_e2e.faults.veth import cut, veth
+from kernelhealth_e2e.faults.veth import await_gone, cut, veth
 
 DEFAULTS = detector.NetworkNamespacesParams()
 POD = Pod("shop", "cart-7", "8a7f0000-0000-4000-8000-000000000007", "cgroup")
@@ -102,7 +103,7 @@ def test_a_leak_is_over_when_its_holder_lets_go(
             nsid = nsid_of(live, pod)
             pod.stop()
             assert about(observe(), pod, nsid)
-        _await_gone(near)
+        await_gone(near)
 
         assert not about(observe(), pod, nsid)
 
@@ -177,15 +178,10 @@ def test_nothing_is_claimed_of_gone_pods_where_pods_cannot_be_listed(
 def test_a_namespace_that_a_person_made_is_no_leak(
     live: LiveHost, observe: Callable[..., list[Observation]]
 ) -> None:
-    name = "kernelhealth-test"
-    netns.create(name)
-    try:
-        path = f"/run/netns/{name}"
+    with named_namespace(f"khtest{uuid4().hex[:8]}") as path:
         inode = Path(path).stat().st_ino
         assert not [o for o in observe() if o.subject.namespace == inode]
         assert live.inode(path.lstrip("/")) == inode
-    finally:
-        netns.remove(name)
 
 
 def test_a_thread_in_a_namespace_of_its_own_reaches_it(
@@ -220,11 +216,3 @@ def _held_by_child(pod: Sandbox, holder: str = "socket") -> Iterator[int]:
         assert child.stdout.readline() == b"holding\n"
         yield child.pid
         child.communicate()
-
-
-def _await_gone(link: str) -> None:
-    """Wait until the kernel has removed an interface, by its own notification."""
-    with IPRoute() as netlink:
-        netlink.bind()
-        while netlink.link_lookup(ifname=link):
-            netlink.get()

@@ -16,8 +16,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from kernelhealth_agent import errors, inventory, moments
 from kernelhealth_agent.attribution import Places
@@ -37,6 +35,7 @@ from kernelhealth_agent.sources import residual_links as links_source
 from kernelhealth_api.detector import Observation
 from kernelhealth_e2e.faults.abandoned_veth import abandoned_veth, link_name
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
+from kernelhealth_e2e.faults.pod_rules import left, pod_rules
 from kernelhealth_e2e.faults.stale_lease import Attached, stale_lease
 from kernelhealth_e2e.faults.veth import veth
 
@@ -456,38 +455,14 @@ def test_a_lease_whose_address_is_on_an_interface_by_now_is_left_alone(
 def test_the_rules_of_a_pod_that_is_gone_go_and_its_neighbours_stay(
     host: LiveHost, root: Path
 ) -> None:
-    with rules("192.0.2.201") as left, rules("192.0.2.203", 900, 901) as others:
-        aim = aim_of(RELEASE, of_address(host, "192.0.2.201"))
+    with pod_rules() as gone, pod_rules(900, 901) as other:
+        aim = aim_of(RELEASE, of_address(host, gone))
 
         keep = cured(RELEASE, host, aim, root)
 
-        assert left() == 0
-        assert others() == 2
+        assert left(gone) == 0
+        assert left(other) == 2
         assert len([*keep.iterdir()]) == 2
-
-
-@contextlib.contextmanager
-def rules(address: str, to: int = 512, source: int = 1536) -> Iterator[Callable[[], int]]:
-    """Make the rules of a pod; yields what counts those that are left."""
-    wanted = (
-        {"priority": to, "dst": address, "dst_len": 32, "table": 254},
-        {"priority": source, "src": address, "src_len": 32, "table": 1007},
-    )
-
-    def left() -> int:
-        with IPRoute() as netlink:
-            found = [dict(rule["attrs"]) for rule in netlink.get_rules()]
-        return sum(address in {rule.get("FRA_SRC"), rule.get("FRA_DST")} for rule in found)
-
-    with IPRoute() as netlink:
-        try:
-            for rule in wanted:
-                netlink.rule("add", **rule)
-            yield left
-        finally:
-            for rule in wanted:
-                with contextlib.suppress(NetlinkError):
-                    netlink.rule("del", **rule)
 
 
 @contextlib.contextmanager

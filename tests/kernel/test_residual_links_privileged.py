@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from pyroute2 import IPRoute, netns
+from pyroute2 import IPRoute
 
 from kernelhealth_agent import moments
 from kernelhealth_agent.detectors import residual_links as detector
@@ -21,7 +21,9 @@ from kernelhealth_api.detector import Observation, Severity
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.abandoned_veth import abandoned_veth, link_name
 from kernelhealth_e2e.faults.dangling_file import dangling_file
+from kernelhealth_e2e.faults.named_namespace import named_namespace
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
+from kernelhealth_e2e.faults.pod_rules import pod_rules
 from kernelhealth_e2e.faults.stale_lease import Attached, stale_lease
 from kernelhealth_e2e.faults.veth import cut, veth
 
@@ -146,17 +148,16 @@ def test_a_link_of_a_runtime_whose_sandbox_lives_without_a_process_is_healthy(
 @pytest.mark.parametrize("peer", ["host", "netns"])
 def test_a_veth_that_a_person_made_is_nobodys_leftover(peer: str, observe: Observe) -> None:
     name, space = f"veth{uuid4().hex[:8]}", f"khtest{uuid4().hex[:8]}"
-    netns.create(space)
-    try:
-        with IPRoute() as netlink:
-            far = {"ifname": f"x{name}"}
-            if peer == "netns":
-                far["net_ns_fd"] = space
-            netlink.link("add", ifname=name, kind="veth", peer=far)
-        assert not of_link(observe(), name)
-    finally:
-        cut(name)
-        netns.remove(space)
+    with named_namespace(space):
+        try:
+            with IPRoute() as netlink:
+                far = {"ifname": f"x{name}"}
+                if peer == "netns":
+                    far["net_ns_fd"] = space
+                netlink.link("add", ifname=name, kind="veth", peer=far)
+            assert not of_link(observe(), name)
+        finally:
+            cut(name)
 
 
 def test_other_kinds_of_links_are_nobodys_leftover(observe: Observe) -> None:
@@ -242,21 +243,21 @@ def test_nothing_is_claimed_where_no_runtime_lists_its_containers(
 
 
 def test_rules_of_a_pods_address_that_nobody_has_are_found_as_one(observe: Observe) -> None:
-    with _rules("192.0.2.201"):
-        (found,) = with_address(observe(), "192.0.2.201")
+    with pod_rules() as address:
+        (found,) = with_address(observe(), address)
 
-    assert found.subject.rule == "512: from all to 192.0.2.201 lookup main"
-    assert "rule 1536: from 192.0.2.201 lookup 1007" in found.message
+    assert found.subject.rule == f"512: from all to {address} lookup main"
+    assert f"rule 1536: from {address} lookup 1007" in found.message
 
 
 def test_rules_of_an_address_in_use_and_rules_of_other_forms_are_healthy(
     observe: Observe, pod: Sandbox
 ) -> None:
-    with veth(pod.pid, "192.0.2.202/24"), _rules("192.0.2.202"), _rules("192.0.2.203", 900, 901):
+    with pod_rules() as used, veth(pod.pid, f"{used}/24"), pod_rules(900, 901) as of_other_form:
         found = observe()
 
-    assert not with_address(found, "192.0.2.202")
-    assert not with_address(found, "192.0.2.203")
+    assert not with_address(found, used)
+    assert not with_address(found, of_other_form)
 
 
 def test_an_ordinary_file_among_the_namespaces_is_found_and_a_namespace_is_not(
@@ -288,19 +289,3 @@ def _held_as_sandbox(name: str, *, running: bool = False) -> Iterator[tuple[Atta
             if not running:
                 made.stop()
             yield attached, made
-
-
-@contextlib.contextmanager
-def _rules(address: str, to: int = 512, source: int = 1536) -> Iterator[None]:
-    wanted = (
-        {"priority": to, "dst": address, "dst_len": 32, "table": 254},
-        {"priority": source, "src": address, "src_len": 32, "table": 1007},
-    )
-    with IPRoute() as netlink:
-        try:
-            for rule in wanted:
-                netlink.rule("add", **rule)
-            yield
-        finally:
-            for rule in wanted:
-                netlink.rule("del", **rule)

@@ -17,10 +17,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pyroute2 import IPRoute, netns
+from pyroute2 import IPRoute
 
 from kernelhealth_agent import attribution, catalogue, confirmation, looking, moments, state
 from kernelhealth_agent import thresholds as limits
+from kernelhealth_agent.detectors.network_namespaces import LEAKED
 from kernelhealth_agent.examination import Examiner, Knowledge, Outcome
 from kernelhealth_agent.hosts.live import LiveHost
 from kernelhealth_agent.kernel.namespaces import Pod, Remembered
@@ -29,9 +30,10 @@ from kernelhealth_api.detector import Observation
 from kernelhealth_e2e import cgroups
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.abandoned_veth import link_name
+from kernelhealth_e2e.faults.named_namespace import named_namespace
 from kernelhealth_e2e.faults.namespace import Sandbox, sandbox
 from kernelhealth_e2e.faults.stale_lease import Attached, stale_lease
-from kernelhealth_e2e.faults.veth import cut, veth
+from kernelhealth_e2e.faults.veth import await_gone, cut, veth
 
 CLONE_NEWUSER = 0x10000000
 LIVING = "a" * 64
@@ -42,12 +44,18 @@ LIVE = LiveHost("/")
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What a test made: inode numbers and ids of namespaces, names of links, paths of files."""
+    """What a test made: inode numbers and ids of namespaces, names of links, paths of files.
+
+    *pods* are UIDs. *shared* are namespaces of others, too, of whom anything may be true: what is
+    meant is only that one of them leaked.
+    """
 
     inodes: frozenset[int] = frozenset()
     nsids: frozenset[int] = frozenset()
     links: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
+    pods: frozenset[str] = frozenset()
+    shared: frozenset[int] = frozenset()
 
     def among(self, observations: list[Observation]) -> list[Observation]:
         return [o for o in observations if self._is_meant(o)]
@@ -59,6 +67,8 @@ class Own:
             or subject.nsid in self.nsids
             or bool(self.links.intersection(subject.interfaces))
             or subject.file in self.files
+            or subject.pod_uid in self.pods
+            or (subject.namespace in self.shared and observation.reason is LEAKED)
         )
 
 
@@ -138,16 +148,15 @@ def fresh(prefix: str = "veth") -> str:
 def person(*, connected: bool) -> Iterator[Own]:
     """``ip netns add``, and with a veth pair into it."""
     name, link = fresh("khtest"), fresh()
-    netns.create(name)
-    try:
-        if connected:
-            with IPRoute() as netlink:
-                peer = {"ifname": "eth0", "net_ns_fd": name}
-                netlink.link("add", ifname=link, kind="veth", peer=peer)
-        yield own(f"/run/netns/{name}", links=(link,))
-    finally:
-        cut(link)
-        netns.remove(name)
+    with named_namespace(name) as where:
+        try:
+            if connected:
+                with IPRoute() as netlink:
+                    peer = {"ifname": "eth0", "net_ns_fd": name}
+                    netlink.link("add", ifname=link, kind="veth", peer=peer)
+            yield own(where, links=(link,))
+        finally:
+            cut(link)
 
 
 @contextlib.contextmanager
@@ -199,7 +208,8 @@ def host_network_pod() -> Iterator[Own]:
     gone = "8a7f0000-0000-4000-8000-00000000dead"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         with in_cgroup(f"kubepods/besteffort/pod{gone}/{'e' * 64}", process.pid):
-            yield own(f"/proc/{process.pid}/ns/net")
+            host = LIVE.inode(f"proc/{process.pid}/ns/net")
+            yield Own(pods=frozenset({gone}), shared=frozenset({host}))
         process.communicate()
 
 
@@ -400,18 +410,17 @@ def test_nothing_is_said_of(
 
 @pytest.mark.parametrize("plugin", ["bridge", "calico"])
 def test_nothing_is_said_of_a_pod_in_the_middle_of_cni_add(plugin: str, agent: Agent) -> None:
-    where = f"cni-{uuid.uuid4()}"
+    name = f"cni-{uuid.uuid4()}"
     link = fresh() if plugin == "bridge" else link_name("shop", uuid.uuid4().hex)
-    netns.create(where)
-    try:
-        with IPRoute() as netlink:
-            peer = {"ifname": "eth0", "net_ns_fd": where}
-            netlink.link("add", ifname=link, kind="veth", peer=peer)
-        made = own(f"/run/netns/{where}", links=(link,))
-        found = made.among([*agent.look(), *agent.look()])
-    finally:
-        cut(link)
-        netns.remove(where)
+    with named_namespace(name) as where:
+        try:
+            with IPRoute() as netlink:
+                peer = {"ifname": "eth0", "net_ns_fd": name}
+                netlink.link("add", ifname=link, kind="veth", peer=peer)
+            made = own(where, links=(link,))
+            found = made.among([*agent.look(), *agent.look()])
+        finally:
+            cut(link)
 
     assert [o.message for o in found] == []
 
@@ -443,7 +452,7 @@ def test_a_pod_that_was_deleted_in_time_is_not_confirmed(agent: Agent) -> None:
         during = own(pod.file).among(agent.look())
         made = own(links=(link,))
         pod.stop()
-        _await_gone(link)
+        await_gone(link)
         found = made.among(agent.confirmed())
 
     assert [o.cause for o in during] == ["HeldByProcess"]
@@ -458,7 +467,7 @@ def test_namespaces_that_are_being_torn_down_are_not_confirmed(agent: Agent) -> 
         for pod in pods:
             pod.stop()
         agent.look()
-        _await_gone(*links)
+        await_gone(*links)
         found = made.among(agent.confirmed())
 
     assert [o.message for o in found] == []
@@ -473,7 +482,7 @@ def test_a_burst_of_200_sandboxes_leaves_nothing_to_say(agent: Agent) -> None:
             agent.look()
             for pod in pods:
                 pod.stop()
-    _await_gone(*links)
+    await_gone(*links)
 
     found = own(links=tuple(links)).among(agent.confirmed())
 
@@ -514,7 +523,7 @@ def test_a_descriptor_that_the_agent_itself_had_open_is_not_confirmed(agent: Age
         with held_namespace.descriptor(pod.file):
             pod.stop()
             agent.look()
-        _await_gone(link)
+        await_gone(link)
 
         found = made.among(agent.confirmed())
 
@@ -531,12 +540,3 @@ def test_a_kernel_whose_rpc_client_no_gssproxy_was_told_of_is_healthy(agent: Age
     (look,) = [look for look in agent.outcome.round.looks if look.detector.name == "gssproxy"]
     assert look.failure is None
     assert [o.message for o in found] == []
-
-
-def _await_gone(*links: str) -> None:
-    """Wait until the kernel has removed interfaces, by its own notifications."""
-    with IPRoute() as netlink:
-        netlink.bind()
-        left = set(links)
-        while left := {link for link in left if netlink.link_lookup(ifname=link)}:
-            netlink.get()

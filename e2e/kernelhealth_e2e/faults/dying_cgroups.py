@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernelhealth_e2e import cgroups
+from kernelhealth_e2e.faults.control_groups import dissolve
 
 _SHARED = Path("/dev/shm")  # noqa: S108 - It has to be a tmpfs, and the directory has its own name.
 
@@ -32,7 +33,7 @@ def dying_groups(number: int) -> Iterator[None]:
             try:
                 _leave_page(group, Path(place) / str(index))
             finally:
-                group.rmdir()
+                dissolve(group)
         yield
 
 
@@ -49,8 +50,8 @@ def living_group(children: int = 0) -> Iterator[Path]:
         yield parent
     finally:
         for child in [child for child in parent.iterdir() if child.is_dir()]:
-            child.rmdir()
-        parent.rmdir()
+            dissolve(child)
+        dissolve(parent)
 
 
 def _leave_page(group: Path, file: Path) -> None:

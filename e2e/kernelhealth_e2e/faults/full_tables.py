@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from pyroute2 import IPRoute
 
 from kernelhealth_e2e.faults import held_namespace
 from kernelhealth_e2e.faults.namespace import sandbox
 
-REACHABLE, PERMANENT = 0x02, 0x80
+_REACHABLE, _PERMANENT = 0x02, 0x80
+_UDP_TIMEOUT = Path("/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
 _TRACKING = """
 table inet kernelhealth-fault {
   chain output { type filter hook output priority 0; ct state new accept; }
@@ -28,20 +30,28 @@ def track(namespace: str, connections: int) -> None:
     with held_namespace.inside(namespace):
         _up("lo")
         subprocess.run(["nft", "-f", "-"], input=_TRACKING.encode(), check=True)
+        # Of the namespace only; else what nobody answers is forgotten within half a minute.
+        _UDP_TIMEOUT.write_text("600")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for port in range(1024, 1024 + connections):
                 sender.sendto(b"?", ("127.0.0.1", port))
 
 
 @contextlib.contextmanager
-def neighbours(namespace: str, number: int, state: int = REACHABLE) -> Iterator[None]:
-    """Let a namespace have so many IPv4 neighbours, which go with their link."""
+def neighbours(namespace: str, number: int, permanent: int = 0) -> Iterator[None]:
+    """Let a namespace have so many IPv4 neighbours, which go with their link.
+
+    Besides, so many *permanent* ones, which are exempt from the limit. Of the others the kernel
+    takes away what is older than five seconds once there are gc_thresh2 of them on the machine.
+    """
     with held_namespace.inside(namespace), IPRoute() as netlink:
         netlink.link("add", ifname="kh-crowd", kind="veth", peer={"ifname": "kh-crowd-peer"})
         _up("kh-crowd")
         index = netlink.link_lookup(ifname="kh-crowd")[0]
         first = ipaddress.IPv4Address("198.18.0.1")
-        for offset in range(number):
+        # What may be taken away comes last.
+        states = [_PERMANENT] * permanent + [_REACHABLE] * number
+        for offset, state in enumerate(states):
             address = str(first + offset)
             netlink.neigh(
                 "add", dst=address, lladdr="02:00:00:00:00:01", ifindex=index, state=state

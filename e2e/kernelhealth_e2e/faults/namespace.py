@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
+# Not in the child: a thread may hold the loader's lock at the moment of the fork.
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,7 @@ def sandbox(flags: int = 0) -> Iterator[Sandbox]:
 
 
 def _be_sandbox(ready: int, flags: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.write(ready, b"-" if libc.unshare(_CLONE_NEWNET | flags) else b"+")
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.write(ready, b"-" if _LIBC.unshare(_CLONE_NEWNET | flags) else b"+")
     while True:
         select.select([], [], [])

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernelhealth_e2e import cgroups
+from kernelhealth_e2e.faults.control_groups import dissolve
 
 _IN_CREATE = 0x100
 _PR_SET_PDEATHSIG = 1
@@ -92,7 +93,7 @@ def limited_pod(uid: str, maximum: int) -> Iterator[Path]:
         yield container
     finally:
         for group in (container, pod, pod.parent, pod.parent.parent, top):
-            group.rmdir()
+            dissolve(group)
 
 
 def refused_forks(group: Path, processes: int) -> int:

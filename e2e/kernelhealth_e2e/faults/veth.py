@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
+import time
 from collections.abc import Iterator
 
 from pyroute2 import IPRoute
@@ -12,6 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from kernelhealth_e2e.faults import held_namespace
 
+_PATIENCE = 60.0
 _NUMBERS = itertools.count(os.getpid() % 100_000 * 100)
 
 
@@ -39,6 +42,19 @@ def cut(near: str) -> None:
     with IPRoute() as netlink, contextlib.suppress(NetlinkError):
         for index in netlink.link_lookup(ifname=near):
             netlink.link("del", index=index)
+
+
+def await_gone(*names: str) -> None:
+    """Wait until the kernel has removed links: it takes namespaces down late, and theirs with them.
+
+    ``TimeoutError`` where one is still there after a minute.
+    """
+    until = time.monotonic() + _PATIENCE
+    with IPRoute() as netlink:
+        while left := [name for name in names if netlink.link_lookup(ifname=name)]:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{', '.join(left)} did not go within {_PATIENCE:g} s")
+            threading.Event().wait(0.05)
 
 
 def _configure(pid: int, address: str) -> None:

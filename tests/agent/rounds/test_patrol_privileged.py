@@ -123,8 +123,10 @@ def test_a_suspicion_is_looked_at_again_when_it_is_due(
     with Walk(node, events, tmp_path) as walk:
         walk.patrol.adopt({"policy": "p", "detectors": {"leaks": {"confirmAfter": "2s"}}})
 
-        walk.until(lambda trigger, o: trigger == "confirmation" and len(o.findings) == 1)
+        # Anything on the machine may make an event, and its round confirms what is due by then.
+        walk.until(lambda _, o: len(o.findings) == 1)
 
+    assert not walk.heard[0][1].findings
     assert walk.heard[-1][1].status.policy == "p"
     assert state.load(tmp_path, "boot-1").spec["policy"] == "p"
 

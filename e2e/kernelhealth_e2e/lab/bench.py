@@ -114,3 +114,9 @@ class Bench:
     def status(self) -> Object:
         """Return the NodeKernelHealth's status as it is now."""
         return dict(self.scene.get("nodekernelhealth", self.scene.name).get("status", {}))
+
+
+def deeds(treatment: Object) -> str:
+    """Return what a NodeRemediation did, action by action, as far as it says anything of it."""
+    rungs = treatment["status"]["rungs"]
+    return "; ".join(f"{one['action']}: {one['message']}" for one in rungs if one.get("message"))

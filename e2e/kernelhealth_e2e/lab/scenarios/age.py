@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kernelhealth_e2e.lab import new_boot
+from kernelhealth_e2e.lab.bench import deeds
 from kernelhealth_e2e.lab.outcome import Stage
 from kernelhealth_e2e.lab.requirement import require
 from kernelhealth_e2e.lab.scenario import Run, Scenario
@@ -48,7 +49,7 @@ def _every_hour(bench: Bench, trial: Trial) -> None:
         saying.words = _named(told)
     with trial.stage(Stage.TREATED, "rebooted in its window") as saying:
         ended = bench.succeeded(treatment, _SECONDS)
-        saying.words = "; ".join(rung.get("message", "") for rung in ended["status"]["rungs"])
+        saying.words = deeds(ended)
     with trial.stage(Stage.VERIFIED, "another boot, which is young, and let be") as saying:
         saying.words = _young(bench, before, treatment)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kernelhealth_e2e.lab import booking, new_boot
+from kernelhealth_e2e.lab.bench import deeds
 from kernelhealth_e2e.lab.kernels import modules
 from kernelhealth_e2e.lab.outcome import Mark, Stage
 from kernelhealth_e2e.lab.requirement import require
@@ -112,7 +113,7 @@ def _reports(bench: Bench, trial: Trial) -> None:
     with trial.stage(Stage.TREATED, "cordoned and rebooted") as saying:
         bench.policy("Auto", [_CORRUPTED])
         ended = bench.succeeded(owner(bench.cordoned()), _SECONDS)
-        saying.words = "; ".join(rung.get("message", "") for rung in ended["status"]["rungs"])
+        saying.words = deeds(ended)
     with trial.stage(Stage.VERIFIED, "another boot, of which none of it is said") as saying:
         saying.words = new_boot.given_back(bench, before)
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 SOURCES = Path(__file__).parent / "modules"
 _SECONDS = 300.0
+# A warning of the module names its file: without the directory in which it was compiled.
+_KBUILD = """obj-m := {name}.o
+ccflags-y := -Wall -Werror -fmacro-prefix-map={target}/=
+"""
 
 
 def built(
@@ -36,12 +40,12 @@ def built(
         with progress.step(f"compiling {name} for Linux {kernel.release}"):
             _compile(against, name, text, target)
 
-    key = digest(against.parents[2].name, kernel.release, text)
+    key = digest(against.parents[2].name, kernel.release, text, _KBUILD)
     return cache.entry(f"module-{name}", key, build) / f"{name}.ko"
 
 
 def _compile(against: Path, name: str, text: bytes, target: Path) -> None:
-    (target / "Kbuild").write_text(f"obj-m := {name}.o\nccflags-y := -Wall -Werror\n")
+    (target / "Kbuild").write_text(_KBUILD.format(name=name, target=target))
     (target / f"{name}.c").write_bytes(text)
     make = ("nice", "make", "-C", str(against), f"M={target}", f"-j{os.cpu_count()}", "modules")
     processes.output(make, seconds=_SECONDS)

@@ -20,6 +20,7 @@ from hypothesis.stateful import get_state_machine_test, initialize, invariant
 
 from kernelhealth_e2e.strictness import is_strict
 
+from . import drawing
 from .calm import all_get_well, calm_down, what_lasts_ends
 from .chronicle import Chronicle
 from .hosts import LEAK
@@ -44,8 +45,10 @@ SETTINGS = settings(
     stateful_step_count=STEPS,
     deadline=None,
     print_blob=True,
-    # What failed here some time ago is no part of what the seed tells to play.
+    # What failed here some time ago is no part of what the seed tells to play, nor is whatever else
+    # was loaded.
     database=None,
+    backend=drawing.BACKEND,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

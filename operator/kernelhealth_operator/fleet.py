@@ -124,6 +124,7 @@ class Fleet:
     def put_treatment(self, one: Treatment) -> None:
         """Takes in a NodeRemediation."""
         if self.treatments.put(one):
+            self.ended.withdraw(one)
             self.pace.note(one)
             self.outbreaks.note(one)
             self._treated.setdefault(one.spec.node_name, {})[one.name] = None
@@ -136,9 +137,8 @@ class Fleet:
         self.treatments.remove(one)
         self.ended.note(one)
         self.outbreaks.forget(one)
-        names = self._treated.get(name, {})
-        names.pop(one.name, None)
-        if not names:
+        self._treated.get(name, {}).pop(one.name, None)
+        if not self._treated.get(name):
             self._treated.pop(name, None)
         self.refresh(name)
         self._listener.node(name)

@@ -16,6 +16,10 @@ class Obituary:
     def __contains__(self, name: object) -> bool:
         return name in self._names
 
+    def withdraw(self, one: Treatment) -> None:
+        """Takes in that there is a treatment: what it is called may have been another's name."""
+        self._names.pop(one.name, None)
+
     def note(self, one: Treatment) -> None:
         """Takes in that a treatment was deleted."""
         if one.status.phase.final:

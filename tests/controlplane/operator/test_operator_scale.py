@@ -12,6 +12,7 @@ from kernelhealth_e2e.stage import Stage
 
 NODES_AT_ONCE = 40
 SIZE = 1000
+PATIENCE = 300.0
 
 
 async def test_a_start_with_all_in_place_writes_nothing(
@@ -30,15 +31,15 @@ async def test_a_start_with_all_in_place_writes_nothing(
 
     await asyncio.gather(*(register(number) for number in range(SIZE)))
     with operator(plane.kubeconfig, tmp_path, "first", workers="32") as first:
-        await stage.until(POLICIES, "workers", lambda one: _count(one, "nodes") == SIZE)
-        first.process.await_ready(lambda: first.writes().get("health spec", 0) >= SIZE, 120)
+        await stage.until(POLICIES, "workers", lambda one: _count(one, "nodes") == SIZE, PATIENCE)
+        first.process.await_ready(lambda: first.writes().get("health spec", 0) >= SIZE, PATIENCE)
         await asyncio.gather(*(report(number) for number in range(SIZE)))
-        await stage.until(POLICIES, "workers", lambda one: _count(one, "healthy") == SIZE, 120)
-        first.process.await_ready(lambda: first.writes().get("node status", 0) >= SIZE, 120)
+        await stage.until(POLICIES, "workers", lambda one: _count(one, "healthy") == SIZE, PATIENCE)
+        first.process.await_ready(lambda: first.writes().get("node status", 0) >= SIZE, PATIENCE)
     with operator(plane.kubeconfig, tmp_path, "second", events_burst="1") as second:
-        await stage.until(LEASES, "kernelhealth-operator", _led_by_second)
+        await stage.until(LEASES, "kernelhealth-operator", _led_by_second, PATIENCE)
         looks = "kernelhealth_reconcile_duration_seconds_count"
-        second.process.await_ready(lambda: second.scrape().get(looks, 0) >= SIZE, 120)
+        second.process.await_ready(lambda: second.scrape().get(looks, 0) >= SIZE, PATIENCE)
 
         writes = second.writes()
 

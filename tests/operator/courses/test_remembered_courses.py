@@ -191,3 +191,16 @@ def test_nobody_can_tell_that_it_was_deleted_if_it_is_there_again_before_anybody
 
     assert phases(begun) == ["Running"]
     assert NODE not in begun.world.promises.memory.refused_at
+
+
+def test_a_no_is_heard_to_a_treatment_that_is_called_as_one_that_had_ended() -> None:
+    begun = Course(Chronicle())
+    begun.begins(plan=1, sick={"control-1"}, stubborn=True, far=10, lasts=True, grudges=False)
+    begun.the_window_is_open(5)
+
+    begun.person_deletes_what_has_ended("control-1")
+    begun.agents_die_at_work("before")
+    begun.person_deletes_the_treatment_and_the_operator_looks("control-1")
+
+    assert "control-1" in begun.world.promises.memory.refused_at
+    begun.teardown()

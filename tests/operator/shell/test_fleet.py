@@ -471,3 +471,20 @@ def test_only_who_deletes_an_open_treatment_means_no(
     fleet.drop_treatment(treatment)
 
     assert upkeep.lost(node, health, fleet.treatments, fleet.ended) == lost
+
+
+def test_a_treatment_that_is_called_as_one_that_had_ended_may_be_refused_as_well(
+    world: World,
+) -> None:
+    world.node("alpha")
+    told = {"name": "one", "phase": "Running"}
+    health = kinds.health_of({"metadata": {"name": "alpha"}, "status": {"remediation": told}})
+    fleet, node = world.fleet, world.fleet.nodes.get("alpha")
+    assert node is not None
+
+    for phase in ("Succeeded", "Running"):
+        world.treatment("one", "alpha", phase)
+        (treatment,) = fleet.treatments.values()
+        fleet.drop_treatment(treatment)
+
+    assert upkeep.lost(node, health, fleet.treatments, fleet.ended) == "one"

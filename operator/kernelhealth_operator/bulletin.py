@@ -38,10 +38,8 @@ class Bulletin:
         view = self.fleet.nodes.get(name)
         if health is None or standing is None or view is None or upkeep.foreign(view, health):
             return
-        lost, note = (
-            upkeep.lost(view, health, self.fleet.treatments, self.fleet.ended),
-            reprieve_of(standing.node),
-        )
+        lost = upkeep.lost(view, health, self.fleet.treatments, self.fleet.ended)
+        note = reprieve_of(standing.node)
         if self.notes and lost is not None and (note is None or note.treatment != lost):
             return
         state = upkeep.remediation(self.fleet.open_treatment(name), decision)

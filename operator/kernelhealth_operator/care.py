@@ -99,11 +99,9 @@ class Care:
     async def _deleted(self, name: str) -> str | None:
         """The treatment that is open as the node's object says, and that somebody deleted."""
         view, health = self.fleet.nodes.get(name), self.fleet.healths.get(name)
-        lost = (
-            None
-            if view is None
-            else upkeep.lost(view, health, self.fleet.treatments, self.fleet.ended)
-        )
+        if view is None:
+            return None
+        lost = upkeep.lost(view, health, self.fleet.treatments, self.fleet.ended)
         if lost is None or await self.answers.treatment(lost) is not None:
             return None
         return lost
